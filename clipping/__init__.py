@@ -1,0 +1,1 @@
+"""The shared gradient-clipping module. Pure torch; knows nothing of driving."""

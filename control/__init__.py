@@ -1,0 +1,1 @@
+"""A Plan and the ego state to a Control, learned with Stable-Baselines3."""

@@ -1,0 +1,1 @@
+"""Images and lidar to a Scene."""

@@ -1,0 +1,1 @@
+"""A Scene to a Plan."""

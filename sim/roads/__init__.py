@@ -1,0 +1,1 @@
+"""OpenDRIVE to a road network: lanes, junctions, signals, routes; and the towns that ship."""
