@@ -82,11 +82,11 @@ class Objects:
         check.array("Objects.yaw", self.yaw, (n,))
         check.array("Objects.velocity", self.velocity, (n, 2))
         check.array("Objects.confidence", self.confidence, (n,))
-        if n and not (0 <= self.kind.min() and self.kind.max() < len(ObjectClass)):
+        if n and not (self.kind.min() >= 0 and self.kind.max() < len(ObjectClass)):
             raise ContractError("Objects.kind: holds an unknown class")
         if n and self.half_extent.min() <= 0:
             raise ContractError("Objects.half_extent: must be positive")
-        if n and not (0 <= self.confidence.min() and self.confidence.max() <= 1):
+        if n and not (self.confidence.min() >= 0 and self.confidence.max() <= 1):
             raise ContractError("Objects.confidence: must be in [0, 1]")
         return self
 

@@ -1,4 +1,4 @@
-"""The `throttle` command: finds the verb's module, parses its options, turns bad input into one line and exit code 2."""
+"""The `throttle` command: finds the verb and runs it; bad input is one line and exit code 2."""
 
 from __future__ import annotations
 
