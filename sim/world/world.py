@@ -1,0 +1,129 @@
+"""World: the one door to the batched world."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts import Scene
+from sim.roads.tables import LaneTables, WalkTables
+from sim.world import fields as f
+from sim.world.config import WorldConfig
+from sim.world.kernels import step_worlds
+from sim.world.presets import BodyType, preset_table
+from sim.world.state import Buffers, WorldState
+from sim.world.truth import Truth
+
+F32 = NDArray[np.float32]
+
+
+class World:
+    """W worlds on one road network, stepped together.
+
+    `state` holds everything (see sim.world.state), `truth` what the egos may know (see sim.world.truth). Given the
+    seed, every byte of both is the same whatever the number of threads.
+
+    For environments: `reset(mask)`, then `step(control)` and `observe()` in turn. For a server: worlds = 1, egos = 0,
+    `spawn`, `remove`, `set_*` on slots, and `step(dt=...)`.
+    """
+
+    def __init__(
+        self, tables: LaneTables, walk: WalkTables | None = None, config: WorldConfig | None = None, seed: int = 0
+    ) -> None:
+        self.tables = tables
+        self.walk = walk
+        self.config = config = config or WorldConfig()
+        self.state = WorldState(
+            config.worlds, config.vehicles, config.walkers, config.statics, config.egos,
+            len(tables.group_count), len(tables.light_x), config.route_points,
+        )  # fmt: skip
+        self.truth = Truth(config.worlds, config.egos, config.nearest, config.route_ahead)
+        self.state.buffers.wi[:, f.W_SEED] = seed
+        self._presets = preset_table()
+        self._no_control = np.zeros((config.worlds, 0, 3), np.float32)
+
+    # -- batch ------------------------------------------------------------------------------------------------------
+
+    def reset(self, mask: NDArray[np.bool_] | None = None) -> None:
+        """Start the worlds of `mask` [W] (all without it) afresh: traffic, pedestrians, egos with a random route each.
+
+        Each reset of a world draws from its next episode's random numbers. Events and counters return to 0.
+        """
+
+    def step(self, control: F32 | None = None, dt: float | None = None, substeps: int | None = None) -> None:
+        """Advance all worlds by dt (config.dt without it).
+
+        control: [W, E, 3] float32 throttle 0..1, brake 0..1, steer -1..1 of the EXTERNAL egos; without it they keep the
+        pedals that state.vehicles holds. Values out of range are clipped, not finite ones count as 0.
+        """
+        dt = self.config.dt if dt is None else dt
+        substeps = self.config.substeps if substeps is None else substeps
+        pedals = self._no_control if control is None else control
+        step_worlds(self.state.buffers, pedals, np.float32(dt), substeps)  # type: ignore[arg-type]
+
+    def observe(self) -> Truth:
+        """Write `truth` for the present state and return it."""
+        return self.truth
+
+    def scene(self, world: int = 0, ego: int = 0) -> Scene:
+        """contracts.Scene of an ego as of the last observe()."""
+        return self.truth.scene(world, ego)
+
+    def snapshot(self) -> Buffers:
+        """An exact copy of the state."""
+        return self.state.snapshot()
+
+    def restore(self, saved: Buffers) -> None:
+        """Return to a snapshot: what follows is the same to the last bit."""
+        self.state.restore(saved)
+
+    # -- slots (server) -----------------------------------------------------------------------------------------------
+
+    def spawn(
+        self, world: int, kind: BodyType, x: float, y: float, z: float, yaw: float, mode: int = f.EXTERNAL
+    ) -> int:
+        """Put a vehicle into a free slot and return it; -1 where all are taken. Nothing of an earlier one stays."""
+        free = np.flatnonzero(self.state.vehicles.mode[world] == f.ABSENT)
+        if not len(free):
+            return -1
+        slot = int(free[0])
+        b = self.state.buffers
+        b.vf[world, :, slot] = self._presets[kind]
+        b.vi[world, :, slot] = 0
+        b.vi[world, f.V_KIND, slot] = kind
+        for row in (f.V_LANE, f.V_NEXT1, f.V_NEXT2, f.V_NEXT3, f.V_GRANT, f.V_CHANGE_LANE):
+            b.vi[world, row, slot] = -1
+        b.vi[world, f.V_MODE, slot] = mode
+        self.set_pose(world, slot, x, y, z, yaw)
+        return slot
+
+    def remove(self, world: int, slot: int) -> None:
+        """Take a vehicle out."""
+        self.state.buffers.vf[world, :, slot] = 0
+        self.state.buffers.vi[world, :, slot] = 0
+
+    def set_pose(self, world: int, slot: int, x: float, y: float, z: float, yaw: float) -> None:
+        """Move a vehicle; its speed stays, its lane is found anew in the next step."""
+        vf = self.state.buffers.vf[world, :, slot]
+        vf[f.X], vf[f.Y], vf[f.Z] = x, y, z
+        yaw = math.remainder(yaw, 2 * math.pi)
+        vf[f.YAW], vf[f.COS], vf[f.SIN] = yaw, math.cos(yaw), math.sin(yaw)
+        self.state.vehicles.lane[world, slot] = -1
+
+    def set_velocity(self, world: int, slot: int, vx: float, vy: float, yaw_rate: float | None = None) -> None:
+        """Velocity in world axes, m/s; and the yaw rate, rad/s, where given."""
+        vf = self.state.buffers.vf[world, :, slot]
+        cos, sin = vf[f.COS], vf[f.SIN]
+        vf[f.SPEED], vf[f.SIDE_SPEED] = vx * cos + vy * sin, vy * cos - vx * sin
+        if yaw_rate is not None:
+            vf[f.YAW_RATE] = yaw_rate
+
+    def apply_impulse(self, world: int, slot: int, jx: float, jy: float, jyaw: float = 0.0) -> None:
+        """Impulse in world axes, N s, at the centre, and an angular one about z, N m s."""
+        vf = self.state.buffers.vf[world, :, slot]
+        cos, sin, mass = vf[f.COS], vf[f.SIN], vf[f.MASS]
+        vf[f.SPEED] += (jx * cos + jy * sin) / mass
+        vf[f.SIDE_SPEED] += (jy * cos - jx * sin) / mass
+        vf[f.YAW_RATE] += jyaw / vf[f.INERTIA]
