@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from contracts import UserError
 
@@ -28,21 +31,52 @@ def _find(words: Sequence[str]) -> tuple[str, list[str]]:
         verb = " ".join(words[:n])
         if verb in VERBS:
             return verb, list(words[n:])
+    start = words[0] + " "
+    following = [verb for verb in VERBS if verb.startswith(start)]
+    if following:
+        raise UserError(f"'{words[0]}' needs one of: {', '.join(following)}")
     raise UserError(f"unknown command '{' '.join(words[:1])}'; throttle --help lists the commands")
 
 
+def _one_line(error: Exception, parser: ArgumentParser) -> NoReturn:
+    """Raise the parser's complaint as one line, with the option that was probably meant."""
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(str(error).split()))
+    text = text.replace("typing.", "").replace("Parser key", "option")
+    named = re.search(r"(?:unrecognized arguments: --([\w.-]+))|(?:Group '([\w.]+)' .*option '([\w.]+)')", text)
+    if named:
+        wrong = named[1] or f"{named[2]}.{named[3]}"
+        known = [option[2:] for action in parser._actions for option in action.option_strings if option[:2] == "--"]
+        close = difflib.get_close_matches(wrong, known, n=1)
+        text += f" (did you mean '{close[0]}'?)" if close else ""
+    raise UserError(text) from error
+
+
+def make_parser(verb: str) -> tuple[ArgumentParser, ModuleType]:
+    """The parser of a verb and the module that runs it; raises KeyError for an unknown verb."""
+    module = importlib.import_module(VERBS[verb][0])
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog=f"throttle {verb}", description=module.__doc__, exit_on_error=False)
+    module.add_arguments(parser)
+    return parser, module
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the return value is the exit code (0 done, 2 bad input, 130 interrupted)."""
+    """Run one command; the return value is the exit code (0 done, 2 bad input, 130 interrupted).
+
+    Dataclass options reach the command as instances, so a value that their own checks refuse stops here too.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_usage(), end="")
         return 0
     try:
         verb, options = _find(words)
-        module: ModuleType = importlib.import_module(VERBS[verb][0])
-        parser = ArgumentParser(prog=f"throttle {verb}", description=module.__doc__, exit_on_error=True)
-        module.add_arguments(parser)
-        return int(module.run(parser.parse_args(options)))
+        parser, module = make_parser(verb)
+        try:
+            arguments = parser.instantiate(parser.parse_args(options))
+        except ArgumentError as error:
+            _one_line(error, parser)
+        return int(module.run(arguments))
     except UserError as error:
         print(f"throttle: {error}", file=sys.stderr)
         return 2
