@@ -1,1 +1,67 @@
-"""Gymnasium environments and vector environments over the batched world."""
+"""Gymnasium environments and vector environments over the batched world.
+
+Ids: throttle/LaneFollow-v0, throttle/SpeedControl-v0, throttle/EmergencyBrake-v0, throttle/TrackPlan-v0,
+throttle/Urban-v0. Importing this package registers them.
+
+    gymnasium.make("throttle/Urban-v0", town="Alder", traffic=0.5, render_mode="rgb_array")
+    gymnasium.make_vec("throttle/Urban-v0", num_envs=256)         # native: one process, no Python per world
+    sim.envs.make_sb3("throttle/Urban-v0", worlds=256, seed=0)    # the same as a Stable-Baselines3 VecEnv
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+
+from contracts import UserError
+from sim.envs.emergency_brake import EmergencyBrakeEnv, make_emergency_brake
+from sim.envs.lane_follow import LaneFollowEnv, make_lane_follow
+from sim.envs.sb3 import DrivingVecEnv
+from sim.envs.single import DrivingEnv
+from sim.envs.speed_control import SpeedControlEnv, make_speed_control
+from sim.envs.task import Task, TaskConfig
+from sim.envs.track_plan import TrackPlanEnv, make_track_plan
+from sim.envs.urban import UrbanEnv, make_urban
+from sim.envs.vector import DrivingVectorEnv
+
+TASKS: dict[str, tuple[type[DrivingEnv], Callable[..., Task]]] = {
+    "throttle/LaneFollow-v0": (LaneFollowEnv, make_lane_follow),
+    "throttle/SpeedControl-v0": (SpeedControlEnv, make_speed_control),
+    "throttle/EmergencyBrake-v0": (EmergencyBrakeEnv, make_emergency_brake),
+    "throttle/TrackPlan-v0": (TrackPlanEnv, make_track_plan),
+    "throttle/Urban-v0": (UrbanEnv, make_urban),
+}
+
+
+def make_task(id: str, **arguments: Any) -> Task:
+    """The task of an environment id, with its arguments; raises UserError for unknown ones."""
+    if id not in TASKS:
+        raise UserError(f"unknown environment '{id}'; there are {', '.join(TASKS)}")
+    try:
+        return TASKS[id][1](**arguments)
+    except TypeError as error:
+        known = ", ".join(TaskConfig.__dataclass_fields__)
+        raise UserError(f"{id}: unknown argument ({error}); it takes {known}") from None
+
+
+def make_sb3(
+    id: str, worlds: int = 256, seed: int = 0, render_mode: str | None = None, **arguments: Any
+) -> DrivingVecEnv:
+    """A Stable-Baselines3 VecEnv of `worlds` worlds."""
+    return DrivingVecEnv(make_task(id, **arguments), worlds, seed, render_mode)
+
+
+def _vector(id: str) -> Callable[..., DrivingVectorEnv]:
+    def build(num_envs: int = 1, render_mode: str | None = None, **arguments: Any) -> DrivingVectorEnv:
+        return DrivingVectorEnv(make_task(id, **arguments), num_envs, render_mode)
+
+    return build
+
+
+for _id, (_env, _) in TASKS.items():
+    if _id not in gymnasium.registry:
+        gymnasium.register(_id, entry_point=_env, vector_entry_point=_vector(_id))  # type: ignore[arg-type]
+
+__all__ = ["TASKS", "DrivingEnv", "DrivingVecEnv", "DrivingVectorEnv", "Task", "TaskConfig", "make_sb3", "make_task"]

@@ -1,0 +1,102 @@
+"""Urban driving on a route, through traffic, lights, signs and pedestrians."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.envs import rewards
+from sim.envs.single import DrivingEnv
+from sim.envs.task import Task, TaskConfig
+
+if TYPE_CHECKING:
+    from sim.envs.batch import DrivingBatch
+
+F32 = NDArray[np.float32]
+
+
+class Urban(Task):
+    """See UrbanEnv."""
+
+    name = "Urban"
+    terms: ClassVar[tuple[str, ...]] = ("progress", "crash", "red_light", "stop_sign", "off_road", "comfort", "arrival")
+    statics = 4
+
+    def rewards(self, batch: DrivingBatch) -> dict[str, F32]:
+        """Progress times factors, minus infractions, plus the arrival."""
+        speed = np.abs(batch.truth.ego[:, 0, 0])
+        crash = rewards.collided(batch)
+        return {
+            "progress": rewards.progress(batch) * rewards.factors(batch),
+            "crash": np.where(crash, -3.0 - 0.3 * speed, 0.0).astype(np.float32),
+            "red_light": np.float32(-4.0) * np.minimum(batch.new("red_light"), 1),
+            "stop_sign": np.float32(-2.0) * np.minimum(batch.new("stop_sign"), 1),
+            "off_road": np.float32(-4.0) * rewards.left_road(batch),
+            "comfort": rewards.comfort(batch),
+            "arrival": np.float32(2.0) * batch.new("completed"),
+        }
+
+    def terminated(self, batch: DrivingBatch) -> NDArray[np.bool_]:
+        """A collision, off the road or the route, a red light run, blocked, or there."""
+        egos = batch.world.state.egos
+        return (
+            rewards.collided(batch)
+            | rewards.left_road(batch)
+            | (batch.new("red_light") > 0)
+            | (egos.stalled[:, 0] > 0)
+            | (egos.completed[:, 0] > 0)
+        )
+
+
+class UrbanEnv(DrivingEnv):
+    """
+    ## Description
+
+    Drive a random route through a town with traffic, pedestrians, traffic lights and stop signs. Other vehicles follow
+    their lanes, keep their distance, change lanes, obey lights and signs and give way; pedestrians use crossings.
+
+    ## Action Space
+
+    `Box(-1, 1, (2,), float32)`: pedal (above 0 throttle, below 0 brake) and steering (positive to the right, a share of
+    what the tyres allow at the present speed, see `sim.envs.action`).
+
+    ## Observation Space
+
+    `Box(-1, 1, (SCENE_SIZE,), float32)`: a `contracts.Scene` encoded by `sim.envs.observation`: the ego's motion, the
+    light and stop line ahead, the speed limit, the route ahead, what is on it, and the 10 nearest objects.
+
+    ## Rewards
+
+    The sum of `progress` (.1 a metre along the route, up to the speed limit, times factors for keeping to the lane's
+    centre, to the limit and inside the route's lanes), `crash` (-3 - .3 x speed), `red_light` (-4), `stop_sign` (-2),
+    `off_road` (-4), `comfort` (a little for jerk and a fluttering wheel) and `arrival` (+2).
+
+    ## Starting State
+
+    A random lane and a random route of `route_length` metres from it; traffic and pedestrians spread over the town
+    around, at random; all drawn from the seed.
+
+    ## Episode Termination
+
+    A collision, leaving the road or the route, a red light run, 180 s without moving, or the arrival. Truncated after
+    `time_limit` seconds.
+
+    ## Arguments
+
+    `town` (a shipped town or an .xodr file), `traffic` and `walkers` (densities 0..1), `vehicles` and `pedestrians`
+    (slots in the world), `route_length` (m), `time_limit` (s), `dt` (s).
+
+    ## Version History
+
+    * v0: first version.
+    """
+
+    def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
+        super().__init__(make_urban(**arguments), render_mode)
+
+
+def make_urban(**arguments: Any) -> Urban:
+    """The task with its defaults."""
+    return Urban(TaskConfig(**{"traffic": 0.7, "walkers": 0.5, "vehicles": 24, "pedestrians": 12, **arguments}))
