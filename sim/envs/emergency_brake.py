@@ -34,6 +34,8 @@ class EmergencyBrake(Task):
     def __init__(self, config: TaskConfig) -> None:
         super().__init__(config)
         self._lead: RailVehicle | None = None
+        self.danger: NDArray[np.int32] = np.zeros(0, np.int32)
+        """[W] what this episode holds: NOTHING, BRAKING_LEAD, STOPPED_VEHICLE or PEDESTRIAN."""
 
     def begin(self, batch: DrivingBatch, mask: NDArray[np.bool_]) -> None:
         """Draw the danger: none, a lead that brakes to a stop, a vehicle that stands, a pedestrian who steps out."""
@@ -60,7 +62,7 @@ class EmergencyBrake(Task):
         self._pose_walker(batch, mask)
 
     def before_step(self, batch: DrivingBatch) -> None:
-        """The lead brakes to a stop at its place; the pedestrian walks when the ego comes near, then clears the lane."""
+        """The lead brakes to a stop at its place; the pedestrian walks when the ego comes near."""
         assert self._lead is not None
         ego, own = batch.world.state.egos.along[:, 0], batch.world.state.vehicles.speed[:, 0]
         leads = self.danger == BRAKING_LEAD

@@ -1,6 +1,6 @@
 """What a policy sees: contracts.Scene (or Plan) as one flat vector, the same from the simulator and from perception.
 
-Every feature is clipped to [-1, 1]. `SCENE` and `PLAN` name the slices of the two vectors; read them before the kernels.
+Every feature is clipped to [-1, 1]. `SCENE` and `PLAN` name the slices of the two vectors: read them first.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SCENE, SCENE_SIZE = _layout(
     ("route", 2 * len(ROUTE_AT)),  # x / (i + 2), y / (.6 i + 2) of point i
     ("corridor", 4),  # what stands or drives on the route: 1 - gap / 32, closing speed / 20, pedestrian, anything
     ("objects", NEAREST * OBJECT_FEATURES),
-)  # each: x / 50, y / 20, cos, sin, closing vx / 20, vy / 10, half length / 6, half width / 2, pedestrian, static, there
+)  # each: x / 50, y / 20, cos, sin, closing vx / 20, vy / 10, half length / 6, half width / 2, pedestrian, static, 1
 PLAN, PLAN_SIZE = _layout(
     ("ego", 4),  # as above
     ("path", 2 * PATH_POINTS),  # x / (i + 2), y / (.6 i + 2)

@@ -37,7 +37,7 @@ class DrivingEnv(gymnasium.Env[F32, F32]):
         self.task = task
         self.metadata = {**self.metadata, "render_fps": round(1.0 / task.config.dt)}
         self.batch = DrivingBatch(task, 1)
-        self.observation_space, self.action_space = spaces_of(task)
+        self.observation_space, self.action_space = spaces_of(task)  # type: ignore[assignment]
         self._seeded = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[F32, dict[str, Any]]:

@@ -36,6 +36,10 @@ class SpeedControl(Task):
     def __init__(self, config: TaskConfig) -> None:
         super().__init__(config)
         self._lead: RailVehicle | None = None
+        self._goal: F32 = np.zeros(0, np.float32)
+        self._rate: F32 = np.zeros(0, np.float32)
+        self._merge: F32 = np.zeros(0, np.float32)
+        """Seconds since the cut-in began, -1 before."""
 
     def begin(self, batch: DrivingBatch, mask: NDArray[np.bool_]) -> None:
         """A lead 15 to 40 m ahead at the ego's pace; the vehicle that will cut in waits far ahead on the left."""
