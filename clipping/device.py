@@ -1,0 +1,163 @@
+"""One update on a device: norm, threshold, averages and counters are 0-dim tensors there; the host reads nothing.
+
+A branch is not possible, so an update is left out in one of two ways: fused optimisers skip on ``found_inf``; for the
+others parameters and state are copied before the step and put back by ``where`` after it (that costs a copy of both;
+prefer ``fused=True``, or ``nonfinite="ignore"`` where it matters). Step counts that an optimiser keeps on the host are
+set right when the telemetry is drained. Errors about non-finite gradients are raised then, too.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from clipping.groups import Group
+from clipping.strategies.base import DEVICE, ScaleStrategy, State, TensorStrategy, precision
+from clipping.strategies.fixed import Skip
+
+if TYPE_CHECKING:
+    from clipping.clipper import GradientClipper
+
+
+class Rollback:
+    """Parameters and optimiser state as they were before a step that may turn out not to count."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self._saved: list[tuple[Tensor, Tensor, Tensor]] = []  # live, copy, whether to put it back
+        self._known: list[tuple[Tensor, set[str], Tensor]] = []
+
+    def save(self, group: Group, skip: Tensor) -> None:
+        """Copy what the step may change of ``group``; ``skip`` is a 0-dim bool."""
+        for i in group.grads.indices:
+            p = group.grads.params[i]
+            self._saved.append((p.detach(), p.detach().clone(), skip))
+            state = self.optimizer.state.get(p, {})
+            on_device = {k: v for k, v in state.items() if isinstance(v, Tensor) and v.device == p.device}
+            self._saved += [(v, v.clone(), skip) for v in on_device.values()]
+            self._known.append((p, set(state), skip))
+
+    def restore(self) -> None:
+        """After the step: put back what did not count."""
+        with torch.no_grad():
+            for live, copy, skip in self._saved:
+                live.copy_(torch.where(skip, copy, live))
+            for p, known, skip in self._known:  # state made by this very step starts from zero
+                for name, value in self.optimizer.state.get(p, {}).items():
+                    if name not in known and isinstance(value, Tensor) and value.device == p.device:
+                        value.copy_(torch.where(skip, torch.zeros_like(value), value))
+        self._saved, self._known = [], []
+
+    def settle(self, group: Group, skipped: int) -> None:
+        """Take ``skipped`` steps off the counts that the optimiser keeps on the host."""
+        for p in group.grads.params:
+            step = self.optimizer.state.get(p, {}).get("step")
+            if isinstance(step, Tensor) and step.device.type == "cpu" and p.device.type != "cpu":
+                step -= skipped
+            elif isinstance(step, int):
+                self.optimizer.state[p]["step"] = step - skipped
+
+
+def clip(clipper: GradientClipper) -> None:
+    """As :func:`clipping.host.clip`, without reading anything."""
+    fold = clipper.fold
+    assert fold is not None
+    groups = [group for group in clipper.groups if group.grads.refresh()]
+    if not groups:
+        return
+    amp, found = fold.amp_scale(), getattr(fold.optimizer, "found_inf", None)
+    device = groups[0].grads.device
+    if amp is not None and not clipper.folds:
+        for group in groups:
+            group.grads.scale_(amp.to(group.grads.device).reciprocal())
+    scale = amp if clipper.folds else None
+    norms = {}
+    for group in groups:
+        order = group.strategy.order if isinstance(group.strategy, ScaleStrategy) else 2.0
+        norm = group.grads.norm(order)
+        norms[group.name] = norm if scale is None else norm / scale
+    total = torch.stack([n.to(device) for n in norms.values()]).square().sum().sqrt()
+    if len(groups) == 1:
+        total = norms[groups[0].name]
+    ok = torch.isfinite(total)
+    protect = clipper.config.nonfinite != "ignore"
+    rows, rollback = [], None
+    for group in groups:
+        home = group.grads.device
+        row, coef, skip = _decide(group, norms[group.name], ok.to(home), protect)
+        rows.append(row.to(device))
+        may_skip = protect or isinstance(group.strategy, Skip)
+        if clipper.folds:
+            one = torch.ones((), dtype=torch.float32, device=home)
+            factor = (one if scale is None else scale) / coef.to(torch.float32)
+            flag = skip.to(torch.float32)
+            fold.hand(factor, flag if found is None else torch.maximum(flag, found.to(home)))
+        else:
+            if isinstance(group.strategy, ScaleStrategy):
+                group.grads.scale_(coef)
+            if may_skip:
+                rollback = rollback or Rollback(fold.optimizer)
+                rollback.save(group, skip)
+            if amp is not None:
+                fold.hand(None, found)
+    clipper.rollback = rollback
+    by_name = dict(zip(norms, rows))
+    blank = torch.tensor([0.0, 0.0, 1.0, math.nan, 0.0, 0.0, 0.0], dtype=rows[0].dtype)
+    every = [by_name[g.name] if g.name in by_name else blank.to(device) for g in clipper.groups]
+    clipper.record(_combine(total, rows) if len(clipper.groups) > 1 else rows[0], every)
+
+
+def _decide(group: Group, norm: Tensor, ok: Tensor, protect: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The telemetry row [7], the coefficient and whether to leave the update out, all on the device."""
+    strategy, device = group.strategy, norm.device
+    if not group.on_device:
+        group.state, group.on_device = strategy.to_device(group.state, device), True
+    one = torch.ones((), dtype=precision(device), device=device)
+    skip = ~ok if protect else torch.zeros((), dtype=torch.bool, device=device)
+    if isinstance(strategy, TensorStrategy):
+        after, tau, group.state = strategy.apply(group.grads, norm, group.state, ok)
+        coef = torch.where(ok & (norm > 0.0), after / norm, one)
+        clipped = (after - norm).abs() > 1e-6 * norm
+    else:
+        assert isinstance(strategy, ScaleStrategy)
+        decision = strategy.decide(norm, group.state, DEVICE)
+        group.state = _keep(ok, decision.state, group.state)
+        skip = skip | (decision.skip & ok)
+        coef = torch.where(ok & ~decision.skip, decision.coef, one)
+        tau = decision.threshold
+        clipped = norm > tau
+        after = norm * coef
+    zero = torch.zeros_like(one)
+    reported = torch.where(skip, zero, coef)
+    tau = torch.where(ok, tau, torch.full_like(one, math.nan))
+    row = [norm, torch.where(skip, zero, after), reported, tau, clipped & ok, skip, ~ok]
+    return torch.stack([x.to(one.dtype) for x in row]), coef, skip
+
+
+def _keep(ok: Tensor, new: State, old: State) -> State:
+    return {key: torch.where(ok, value, old[key]) for key, value in new.items()}
+
+
+def _combine(total: Tensor, rows: list[Tensor]) -> Tensor:
+    table = torch.stack(rows)
+    after = table[:, 1].square().sum().sqrt()
+    flags = table[:, 4:].amax(0)
+    coef = torch.where(total > 0.0, after / total, torch.ones_like(total))
+    return torch.cat([torch.stack([total, after, coef, torch.full_like(total, math.nan)]), flags])
+
+
+def longest_run(flags: np.ndarray, before: int) -> tuple[int, int]:
+    """The longest run of true flags, counting on from ``before`` of them; and the run that the last flag ends."""
+    longest, run = before, before
+    for flag in flags.tolist():
+        run = run + 1 if flag else 0
+        longest = max(longest, run)
+    return longest, run
+
+
+__all__: list[Any] = ["Rollback", "clip", "longest_run"]

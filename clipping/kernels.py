@@ -1,0 +1,143 @@
+"""Compiled passes over gradients on the CPU: norm, scale, clamp and unit-wise clipping of a whole list in one call.
+
+Optional: without Numba, :func:`available` is False and torch does the same work with the same accuracy. The kernels
+read float32 memory through addresses, so one call serves all tensors; large lists are shared among
+``torch.get_num_threads()`` threads (the kernels release the GIL; Numba's own threads are not used, because one of its
+threading layers aborts the process when two Python threads meet in it). Results do not depend on the thread count.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BLOCK = 1 << 16  # entries a thread takes at a time
+SHARED = 1 << 19  # entries below which one thread does everything
+
+_lock = threading.Lock()
+_compiled: Any = None
+_pool: ThreadPoolExecutor | None = None
+
+
+def available() -> bool:
+    """Whether the compiled kernels can be used; compiles (or loads from the cache) on the first call."""
+    global _compiled
+    if _compiled is None:
+        with _lock:
+            if _compiled is None:
+                _compiled = _load()
+    return _compiled is not False
+
+
+def _load() -> Any:
+    if os.environ.get("CLIPPING_KERNELS") == "0":
+        return False
+    try:
+        from clipping import _numba
+    except (ImportError, RuntimeError, OSError):  # no Numba, or one that cannot work here (no cache folder)
+        return False
+    return _numba
+
+
+def _forget_pool() -> None:
+    global _pool
+    _pool = None
+
+
+os.register_at_fork(after_in_child=_forget_pool)  # threads do not survive a fork
+
+
+def _shared(work: Callable[[int, int], float], blocks: int, entries: int) -> None:
+    """Run ``work(first, last)`` over all blocks, on as many threads as torch uses."""
+    global _pool
+    threads = min(torch.get_num_threads(), blocks)
+    if entries < SHARED or threads < 2:
+        work(0, blocks)
+        return
+    if _pool is None:
+        with _lock:
+            _pool = _pool or ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "clipping")
+    cuts = [blocks * t // threads for t in range(threads + 1)]
+    futures = [_pool.submit(work, cuts[t], cuts[t + 1]) for t in range(1, threads)]
+    work(cuts[0], cuts[1])
+    for future in futures:
+        future.result()
+
+
+class Kernel:
+    """The kernels over one list of tensors. ``load`` it anew at every step: gradients move."""
+
+    def __init__(self) -> None:
+        self._numels: list[int] = []
+        self._addresses = np.zeros(0, np.int64)
+        self._tensor = np.zeros(0, np.int64)  # of each block: which tensor,
+        self._start = np.zeros(0, np.int64)  # the first entry,
+        self._length = np.zeros(0, np.int64)  # how many entries
+        self._before = np.zeros(0)
+        self._after = np.zeros(0)
+        self._entries = 0
+
+    def load(self, tensors: Sequence[Tensor]) -> bool:
+        """Take the addresses of ``tensors``; False if one of them is not float32 in one piece of CPU memory."""
+        addresses, numels = [], []
+        for x in tensors:
+            if x.dtype is not torch.float32 or not (x.is_contiguous() or _dense(x)):
+                return False
+            addresses.append(x.data_ptr())
+            numels.append(x.numel())
+        if numels != self._numels:
+            self._tabulate(numels)
+        self._addresses[:] = addresses
+        return True
+
+    def _tabulate(self, numels: list[int]) -> None:
+        blocks = [
+            (k, start, min(BLOCK, n - start)) for k, n in enumerate(numels) for start in range(0, n, BLOCK) if n > 0
+        ]
+        table = np.array(blocks, np.int64).reshape(-1, 3)
+        self._tensor, self._start, self._length = (np.ascontiguousarray(table[:, i]) for i in range(3))
+        self._before, self._after = np.zeros(len(blocks)), np.zeros(len(blocks))
+        self._addresses = np.zeros(len(numels), np.int64)
+        self._numels, self._entries = numels, sum(numels)
+
+    def sum_squares(self) -> float:
+        """The sum of squares of all entries; per tensor afterwards from :meth:`per_tensor`."""
+        n = len(self._tensor)
+        fixed = (self._addresses, self._tensor, self._start, self._length, self._before)
+        _shared(lambda a, b: _compiled.squares(*fixed, a, b), n, self._entries)
+        total = _compiled.total(self._before)
+        if not self._entries * 1e-32 < total < math.inf:  # squares left the range of float32: again in double
+            _shared(lambda a, b: _compiled.squares_wide(*fixed, a, b), n, self._entries)
+            total = _compiled.total(self._before)
+        return total
+
+    def per_tensor(self) -> np.ndarray:
+        """float64 [tensors], the sums of squares of the last :meth:`sum_squares`."""
+        return _compiled.by_tensor(self._tensor, self._before, len(self._numels))
+
+    def scale(self, coef: float) -> None:
+        """Multiply every entry by ``coef``."""
+        self.scale_each(np.full(len(self._numels), coef, np.float32))
+
+    def scale_each(self, coefs: np.ndarray) -> None:
+        """Multiply the entries of tensor k by ``coefs[k]``, float32; tensors with 1.0 are not touched."""
+        fixed = (self._addresses, self._tensor, self._start, self._length, coefs)
+        _shared(lambda a, b: _compiled.scale(*fixed, a, b), len(self._tensor), self._entries)
+
+    def clamp(self, lower: float, upper: float) -> tuple[float, float]:
+        """Clamp every entry to [lower, upper]; the sums of squares before and after, in one pass."""
+        fixed = (self._addresses, self._tensor, self._start, self._length, self._before, self._after, lower, upper)
+        _shared(lambda a, b: _compiled.clamp(*fixed, a, b), len(self._tensor), self._entries)
+        return _compiled.total(self._before), _compiled.total(self._after)
+
+
+def _dense(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) if x.ndim == 4 else False
