@@ -1,0 +1,86 @@
+"""The static scene: boxes, environment objects, textures, rays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.server.actors import Actor
+from sim.server.arguments import Vec, boolean, integer, items, location, number, vector
+from sim.server.blueprints import Kind, Label
+from sim.server.errors import CallError
+from sim.server.frames import axes, rotate
+from sim.server.rpc.table import Style, method, value, void
+from sim.server.simulation import Simulation
+
+
+def _labelled(sim: Simulation, label: int) -> list[Actor]:
+    """Lights, signs and props that carry a label (255: all of them)."""
+    standing = sim.episode.registry.of_kind(Kind.LIGHT, Kind.SIGN, Kind.PROP)
+    return [actor for actor in standing if label == Label.ANY or (actor.tags and actor.tags[0] == label)]
+
+
+def _world_box(sim: Simulation, actor: Actor) -> list[Any]:
+    pose = sim.episode.registry.pose(actor)
+    centre = rotate(axes(pose.pitch, pose.yaw, pose.roll), Vec(*actor.box[0]))
+    at = [pose.x + centre.x, pose.y + centre.y, pose.z + centre.z]
+    return [at, list(actor.box[1]), [pose.pitch, pose.yaw, pose.roll], actor.id]
+
+
+@value
+def get_all_level_BBs(sim: Simulation, label: Any) -> list[Any]:
+    """World boxes of what stands in the town: traffic lights, signs, props."""
+    return [_world_box(sim, actor) for actor in _labelled(sim, integer(label, 0, 255, "label"))]
+
+
+@value
+def get_environment_objects(sim: Simulation, label: Any) -> list[Any]:
+    """The same as objects: [transform, box, id, name, label]."""
+    return [
+        [sim.episode.registry.pose(a).wire(), _world_box(sim, a), a.id, _name(a), a.tags[0] if a.tags else 0]
+        for a in _labelled(sim, integer(label, 0, 255, "label"))
+    ]
+
+
+def _name(actor: Actor) -> str:
+    return f"{actor.type_id.replace('.', '_')}_{actor.id}"
+
+
+@void
+def enable_environment_objects(sim: Simulation, ids: Any, enabled: Any) -> None:
+    """Let things through props that are switched off; lights and signs have no body to switch."""
+    on = boolean(enabled)
+    for number_ in items(ids, 0, "ids"):
+        actor = sim.episode.registry.actors.get(integer(number_, 0, (1 << 64) - 1))
+        if actor is not None and actor.kind is Kind.PROP:
+            sim.episode.set_collisions(actor, on)
+
+
+@value
+def get_names_of_all_objects(sim: Simulation) -> list[str]:
+    """Names of the environment objects."""
+    return [_name(actor) for actor in _labelled(sim, Label.ANY)]
+
+
+@method(Style.VOID, "apply_color_texture_to_objects", "apply_float_color_texture_to_objects")
+def apply_texture(sim: Simulation, names: Any, material: Any, texture: Any) -> None:
+    """Refused: surfaces here have no textures to replace."""
+    raise CallError("this server cannot replace textures")
+
+
+@value
+def project_point(sim: Simulation, start: Any, direction: Any, distance: Any) -> list[Any]:
+    """[hit, [point, label]] of the first thing in a direction within a distance, metres."""
+    origin, way, far = location(start), vector(direction), number(distance, "distance")
+    length = (way.x**2 + way.y**2 + way.z**2) ** 0.5
+    nothing = [False, [[0.0, 0.0, 0.0], int(Label.NONE)]]
+    if length < 1e-9 or not 0 < far < 1e7:
+        return nothing
+    end = Vec(*(a + far * b / length for a, b in zip(origin, way)))
+    hits = sim.episode.rays.cast(origin, end)
+    return [True, [list(hits[0].point), hits[0].label]] if hits else nothing
+
+
+@value
+def cast_ray(sim: Simulation, start: Any, end: Any) -> list[Any]:
+    """[point, label] of everything between two points."""
+    return [[list(hit.point), hit.label] for hit in sim.episode.rays.cast(location(start), location(end))]

@@ -1,0 +1,257 @@
+"""The server: sockets, the loop of asynchronous time, and the order in which calls take effect."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from contracts import UserError
+from sim.server import codec
+from sim.server.errors import WireError
+from sim.server.rescue import Rescue
+from sim.server.rpc import serve
+from sim.server.simulation import Simulation, say
+from sim.server.streams import Subscription
+from sim.server.towns import TownLibrary
+from sim.world.config import WorldConfig
+
+MAX_UNSENT = 64 << 20
+"""Bytes of replies that wait for a client that does not read; then it is dropped."""
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """How the server runs."""
+
+    town: str = "Alder"
+    """Town to begin with: the name of one that ships or lies in `maps`, or the path of an .xodr file."""
+    port: int = 2000
+    """Port of the calls; streams use the next one. 0 takes any two."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Anyone who reaches it controls the server: other addresses only in networks you trust."""
+    maps: Path | None = None
+    """Folder of further .xodr files to offer."""
+    rate: float = 20.0
+    """Ticks a second of asynchronous time."""
+    vehicles: int = 256
+    """Places for vehicles."""
+    walkers: int = 256
+    """Places for walkers."""
+    props: int = 256
+    """Places for props."""
+    recordings: Path = field(default_factory=lambda: Path("recordings"))
+    """Folder of recordings, made when the first one is."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65534:
+            raise UserError(f"port: {self.port} is not in 0..65534")
+        if not 1.0 <= self.rate <= 1000.0:
+            raise UserError(f"rate: {self.rate:g} is not in 1..1000")
+        for name in ("vehicles", "walkers", "props"):
+            if not 1 <= getattr(self, name) <= 4096:
+                raise UserError(f"{name}: {getattr(self, name)} is not in 1..4096")
+
+
+class Connection(asyncio.Protocol):
+    """One client's calls, served in the order in which they came."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._reader = codec.RequestReader()
+        self._waiting: deque[codec.Request] = deque()
+        self._transport: asyncio.Transport | None = None
+        self.host = "?"
+        self.ticks = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=MAX_UNSENT)
+        sock, peer = transport.get_extra_info("socket"), transport.get_extra_info("peername")
+        if sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.host = str(peer[0]) if peer else "?"
+        self._server.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Serve what is complete."""
+        try:
+            for request in self._reader.feed(data):
+                self._waiting.append(request)
+        except WireError as error:
+            self.work()
+            say(f"dropping the client at {self.host}: it sent {error}")
+            if self._transport is not None:
+                self._transport.abort()
+            return
+        self.work()
+
+    def work(self) -> None:
+        """Serve calls until none is left or a tick has to wait for its subscribers."""
+        server = self._server
+        while self._waiting and self._transport is not None:
+            request = self._waiting[0]
+            if request.method == "tick_cue" and server.must_wait():
+                server.hold(self)
+                return
+            self._waiting.popleft()
+            answer = server.answer(self, request)
+            if answer is not None:
+                self._transport.write(answer)
+            if self._transport.get_write_buffer_size() > MAX_UNSENT:
+                say(f"dropping the client at {self.host}: it does not read its replies")
+                self._transport.abort()
+                return
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A client left; what it held becomes free."""
+        self._transport = None
+        self._waiting.clear()
+        self._server.connections.discard(self)
+        self._server.left(self)
+
+
+class Server:
+    """Everything between the sockets and the simulation."""
+
+    def __init__(self, config: ServeConfig) -> None:
+        self.config = config
+        self._rpc_socket, self._stream_socket = _bind(config.host, config.port)
+        self.port = int(self._rpc_socket.getsockname()[1])
+        world = WorldConfig(
+            worlds=1, vehicles=config.vehicles, walkers=config.walkers, statics=config.props, egos=0, density=0.0,
+            walker_density=0.0, response=True,
+        )  # fmt: skip
+        stream_port = int(self._stream_socket.getsockname()[1])
+        self.sim = Simulation(TownLibrary(config.maps), config.town, stream_port, config.rate, world)
+        self.sim.recorder.folder = config.recordings
+        self.connections: set[Connection] = set()
+        self.rescue = Rescue(self.sim)
+        self._held: list[Connection] = []
+        self.sim.streams.settled_callback = self.release
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def answer(self, caller: Connection, request: codec.Request) -> bytes | None:
+        """The reply to a call; None for a notification."""
+        sim = self.sim
+        sim.caller = caller
+        if request.method == "tick_cue" and sim.settings.synchronous:
+            self.rescue.ticked(sim.batches)
+        try:
+            result = serve(sim, request.method, request.arguments)
+        except KeyError:
+            text = f"rpclib: server could not find function '{request.method[:80]}'"
+            text += f" with argument count {len(request.arguments) + 1}."
+            return None if request.call_id is None else codec.rpc_error(request.call_id, text)
+        finally:
+            sim.caller = None
+        return None if request.call_id is None else codec.reply(request.call_id, result)
+
+    def left(self, caller: Connection) -> None:
+        """Free what a lost connection held."""
+        if caller in self._held:
+            self._held.remove(caller)
+        self.sim.leave(caller, list(self.connections))
+
+    def must_wait(self) -> bool:
+        """A synchronous tick waits for the subscribers that are on their way."""
+        return self.sim.settings.synchronous and not self.sim.streams.settled()
+
+    def hold(self, connection: Connection) -> None:
+        """Serve this connection on when the subscribers have arrived, or after their half second."""
+        self.rescue.held = True
+        if connection not in self._held:
+            self._held.append(connection)
+        asyncio.get_running_loop().call_later(0.05, self._retry)
+
+    def _retry(self) -> None:
+        if self._held:
+            self.release()
+
+    def release(self) -> None:
+        """Go on with the connections that were held."""
+        self.rescue.held = False
+        held, self._held = self._held, []
+        for connection in held:
+            connection.work()
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        """Serve until cancelled."""
+        loop = asyncio.get_running_loop()
+        rpc = await loop.create_server(lambda: Connection(self), sock=self._rpc_socket, backlog=512)
+        streams = await loop.create_server(
+            lambda: Subscription(self.sim.streams), sock=self._stream_socket, backlog=512
+        )
+        watch = asyncio.create_task(self.rescue.watch())
+        if ready is not None:
+            ready.set()
+        try:
+            await self._clock()
+        finally:
+            watch.cancel()
+            self.sim.recorder.stop()
+            for server in (rpc, streams):
+                server.close()
+
+    async def _clock(self) -> None:
+        """Asynchronous time: a tick each 1 / rate seconds (or each fixed step) while no client holds the clock."""
+        due = monotonic()
+        while True:
+            await asyncio.sleep(max(0.0, due - monotonic()))
+            settings = self.sim.settings
+            period = settings.fixed_delta if settings.fixed_delta is not None else 1.0 / self.config.rate
+            due = max(due + period, monotonic() - period)
+            if not settings.synchronous:
+                self.sim.tick()
+
+
+def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Listening sockets on two ports that follow each other; raises UserError."""
+    for _ in range(1 if port else 50):
+        first = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        second = socket.socket(first.family)
+        try:
+            for sock in (first, second):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            first.bind((host, port))
+            second.bind((host, first.getsockname()[1] + 1))
+            first.listen(512)
+            second.listen(512)
+        except OSError as error:
+            first.close()
+            second.close()
+            if port:
+                raise UserError(f"cannot listen on {host}:{port} and {port + 1}: {error.strerror}") from error
+        except OverflowError:
+            continue
+        else:
+            return first, second
+    raise UserError(f"cannot find two free ports on {host}")
+
+
+def run(config: ServeConfig) -> None:
+    """Serve until Ctrl-C or SIGTERM. Prints one line when clients may come."""
+    server = Server(config)
+
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        server.sim.tick()
+        print(f"throttle sim: serving {server.sim.episode.town.name} on {config.host}:{server.port}", flush=True)
+        try:
+            await server.run()
+        except asyncio.CancelledError:
+            say("stopped")
+
+    asyncio.run(main())

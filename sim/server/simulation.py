@@ -1,0 +1,152 @@
+"""The simulation that clients share: settings, frames, episodes, Traffic Managers. No sockets in here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Any, Protocol
+
+from sim.server import streams
+from sim.server.episode import Episode
+from sim.server.recorder import Recorder
+from sim.server.replayer import Replayer
+from sim.server.sensors import SENSOR_INDEX, WORLD_OBSERVER
+from sim.server.settings import Settings
+from sim.server.streams import Streams
+from sim.server.town import Town
+from sim.server.towns import TownLibrary
+from sim.world.config import WorldConfig
+
+NOWHERE = (0.0,) * 6
+SLOWEST = 0.25
+"""Seconds; the longest step of asynchronous time."""
+
+
+class Caller(Protocol):
+    """The connection that a call came on."""
+
+    host: str
+    """Address of the peer."""
+    ticks: int
+    """Calls of tick_cue so far."""
+
+
+@dataclass(frozen=True)
+class Manager:
+    """A Traffic Manager that a client announced: where it listens and on which connection it was announced."""
+
+    host: str
+    port: int
+    owner: Caller | None
+
+
+def say(text: str) -> None:
+    """One line for who runs the server."""
+    print(f"throttle sim: {text}", file=sys.stderr, flush=True)
+
+
+class Simulation:
+    """What the calls act upon. `caller` is the connection whose call is being served."""
+
+    def __init__(self, towns: TownLibrary, town: str, stream_port: int, rate: float, config: WorldConfig) -> None:
+        self.towns = towns
+        self.stream_port = stream_port
+        self.rate = rate
+        self._config = config
+        self.streams = Streams()
+        self.settings = Settings()
+        self.frame = 0
+        self.managers: dict[int, Manager] = {}
+        self.caller: Caller | None = None
+        self.synchronous_owner: Caller | None = None
+        """The connection that turned synchronous mode on."""
+        self.recorder = Recorder()
+        self.replayer = Replayer()
+        self.custom_map: str | None = None
+        """OpenDRIVE text of generate_opendrive_world."""
+        self.batches = 0
+        """Calls of apply_batch since the last tick: a Traffic Manager makes one a tick."""
+        self.on_tick: list[Callable[[], None]] = []
+        self._map_changed = True
+        self._last_wall = monotonic()
+        self.episode = self._make(1, towns.load(town), None)
+
+    def _make(self, number: int, town: Town, former: Episode | None) -> Episode:
+        return Episode(number, town, self._config, self.streams, self.token, former)
+
+    def token(self, stream: int) -> bytes:
+        """The stream token of a stream of this server."""
+        return streams.token(stream, self.stream_port)
+
+    def load(self, town: Town, reset_settings: bool) -> None:
+        """A new episode: all actors gone, lights and ids start anew, frames go on."""
+        self.recorder.stop()
+        self.replayer.stop(self, False)
+        self.episode.close()
+        self.episode = self._make(self.episode.number + 1, town, self.episode)
+        self._map_changed = True
+        if reset_settings:
+            self.settings = Settings()
+            self.synchronous_owner = None
+        say(f"episode {self.episode.number}: {town.name}")
+
+    def set_settings(self, settings: Settings) -> None:
+        """Change how time runs."""
+        if settings.synchronous and not self.settings.synchronous:
+            self.synchronous_owner = self.caller
+        if not settings.synchronous:
+            self.synchronous_owner = None
+        self.settings = settings
+
+    def step_seconds(self) -> float:
+        """Length of the next tick."""
+        fixed = self.settings.fixed_delta
+        if fixed is not None:
+            return fixed
+        elapsed = monotonic() - self._last_wall
+        return min(max(elapsed, 1e-3), SLOWEST)
+
+    def tick(self) -> int:
+        """Advance once and push what subscribers get; returns the frame."""
+        dt = self.step_seconds()
+        self._last_wall = monotonic()
+        self.frame += 1
+        self.batches = 0
+        episode = self.episode
+        self.replayer.before_step(self, dt)
+        episode.step(dt, self.settings.substeps(dt))
+        self.replayer.after_step(self)
+        moment = episode.moment(self.frame, dt)
+        self._push(episode.sensors.measure(moment, True, self.streams.wanted))
+        self.recorder.record(episode, self.frame, dt)
+        head, rows = episode.registry.snapshot.body(episode.number, time(), dt, self._map_changed)
+        self._map_changed = False
+        self.streams.push(
+            streams.WORLD, streams.header(WORLD_OBSERVER, self.frame, episode.elapsed, NOWHERE), head, rows
+        )
+        self._push(episode.sensors.measure(moment, False, self.streams.wanted))
+        for callback in self.on_tick:
+            callback()
+        return self.frame
+
+    def _push(self, messages: list[tuple[Any, bytes]]) -> None:
+        for sensor, message in messages:
+            pose = tuple(self.episode.registry.pose(sensor))
+            index = SENSOR_INDEX[sensor.type_id]
+            self.streams.push(sensor.stream, streams.header(index, self.frame, self.episode.elapsed, pose), message)
+
+    def leave(self, caller: Caller, others: list[Caller]) -> None:
+        """A connection is gone: free what it held, so that time runs again and its Traffic Manager's port is free."""
+        for port in [port for port, manager in self.managers.items() if manager.owner is caller]:
+            del self.managers[port]
+            say(f"the client at {caller.host} is gone: its Traffic Manager on port {port} is forgotten")
+        if self.synchronous_owner is caller and self.settings.synchronous:
+            self.synchronous_owner = None
+            ticking = [other for other in others if other.ticks]
+            if ticking:
+                self.synchronous_owner = ticking[0]
+            else:
+                self.settings = Settings()
+                say(f"the client at {caller.host} left in synchronous mode: the server runs asynchronously again")
