@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ClippingError(ValueError):
-    """A bad argument: an unknown strategy, a threshold that is no threshold, an optimiser that cannot be attached to."""
+    """A bad argument: an unknown strategy, a threshold that is no threshold, an optimiser that cannot be used."""
 
 
 class NonFiniteGradientError(RuntimeError):
