@@ -16,6 +16,10 @@ from contracts import UserError
 
 VERBS: dict[str, tuple[str, str]] = {
     # verb -> (module with add_arguments(parser) and run(namespace) -> exit code, one line of help)
+    "experiments": ("throttle.commands.experiments", "small experiments on what gradient clipping does"),
+    "recipes": ("throttle.commands.recipes", "textbook networks, clipped and unclipped"),
+    "sim serve": ("throttle.commands.sim_serve", "the CARLA-compatible server"),
+    "sim ping": ("throttle.commands.sim_ping", "exit 0 when a CARLA server ticks"),
 }
 
 

@@ -6,12 +6,11 @@ import asyncio
 import signal
 import socket
 from collections import deque
-from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
 
 from contracts import UserError
 from sim.server import codec
+from sim.server.config import ServeConfig
 from sim.server.errors import WireError
 from sim.server.rescue import Rescue
 from sim.server.rpc import serve
@@ -22,39 +21,6 @@ from sim.world.config import WorldConfig
 
 MAX_UNSENT = 64 << 20
 """Bytes of replies that wait for a client that does not read; then it is dropped."""
-
-
-@dataclass(frozen=True)
-class ServeConfig:
-    """How the server runs."""
-
-    town: str = "Alder"
-    """Town to begin with: the name of one that ships or lies in `maps`, or the path of an .xodr file."""
-    port: int = 2000
-    """Port of the calls; streams use the next one. 0 takes any two."""
-    host: str = "127.0.0.1"
-    """Address to listen on. Anyone who reaches it controls the server: other addresses only in networks you trust."""
-    maps: Path | None = None
-    """Folder of further .xodr files to offer."""
-    rate: float = 20.0
-    """Ticks a second of asynchronous time."""
-    vehicles: int = 256
-    """Places for vehicles."""
-    walkers: int = 256
-    """Places for walkers."""
-    props: int = 256
-    """Places for props."""
-    recordings: Path = field(default_factory=lambda: Path("recordings"))
-    """Folder of recordings, made when the first one is."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65534:
-            raise UserError(f"port: {self.port} is not in 0..65534")
-        if not 1.0 <= self.rate <= 1000.0:
-            raise UserError(f"rate: {self.rate:g} is not in 1..1000")
-        for name in ("vehicles", "walkers", "props"):
-            if not 1 <= getattr(self, name) <= 4096:
-                raise UserError(f"{name}: {getattr(self, name)} is not in 1..4096")
 
 
 class Connection(asyncio.Protocol):
