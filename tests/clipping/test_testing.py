@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from clipping import GradientClipper
 from clipping.testing import assert_clips, assert_overfits, audit
 
 _spec = importlib.util.spec_from_file_location("wrong_loops", Path(__file__).with_name("wrong_loops.py"))
@@ -21,6 +22,7 @@ assert _spec.loader is not None
 loops = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(loops)
 
+MakeOptimizer = Callable[..., torch.optim.Optimizer]
 adam = torch.optim.Adam
 sgd = torch.optim.SGD
 
@@ -215,3 +217,55 @@ def test_a_softmax_before_a_loss_that_expects_logits_is_caught() -> None:
     with pytest.raises(AssertionError, match=r"C = 10\.") as caught:
         assert_overfits(digits_step(softmax=True), steps=300)
     assert "logits" in str(caught.value)
+
+
+def ours(make: MakeOptimizer, closure: bool = False, lr: float = 0.1, steps: int = 3, **options: Any) -> Any:
+    """The loop without clipping code, around an optimiser that has our clipper attached."""
+    body = loops.no_clip_closure if closure else loops.no_clip
+
+    def loop(threshold: float, scale: float = 1.0) -> None:
+        def clipped(params: Any, lr: float) -> torch.optim.Optimizer:
+            optimizer = make(params, lr=lr)
+            GradientClipper(threshold=threshold, **options).attach(optimizer)
+            return optimizer
+
+        loops.loop_of(body, clipped, lr=lr, steps=steps)(math.inf, scale)
+
+    return loop
+
+
+@pytest.mark.parametrize("closure", [False, True])
+@pytest.mark.parametrize("fused", [False, True])
+def test_our_clipper_passes_folded_or_not(fused: bool, closure: bool) -> None:
+    make: MakeOptimizer = partial(sgd, fused=True) if fused else partial(sgd, foreach=False)
+    plain = partial(loops.loop_of(loops.no_clip, make, steps=3), math.inf)
+    assert_clips(ours(make, closure), 0.5, unclipped=plain)
+    for kind in ("value", "per_tensor_norm", "inf_norm"):
+        assert_clips(ours(make, closure, strategy=kind), 0.5, kind=kind)
+
+
+@pytest.mark.parametrize("closure", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        sgd,
+        partial(sgd, momentum=0.9, fused=True),
+        torch.optim.RMSprop,
+        torch.optim.Adagrad,
+        adam,
+        partial(adam, fused=True),
+        partial(torch.optim.AdamW, foreach=True),
+        partial(torch.optim.AdamW, fused=True),
+    ],
+)
+def test_audit_passes_our_clipper_with_every_optimiser(make: MakeOptimizer, closure: bool) -> None:
+    with audit(0.5) as seen:
+        ours(make, closure, lr=1e-3, steps=4)(0.5, 1e3)
+    assert len(seen.steps) == 4
+    with pytest.raises(AssertionError, match="4 of 4 steps broke"), audit(0.25):
+        ours(make, closure, lr=1e-3, steps=4)(0.5, 1e3)
+
+
+def test_audit_counts_what_our_clipper_skips() -> None:
+    with pytest.raises(AssertionError, match="no step of"), audit(0.5):
+        ours(partial(adam, fused=True), strategy="skip", lr=1e-3)(0.5, 1e3)

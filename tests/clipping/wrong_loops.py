@@ -57,6 +57,18 @@ def no_clip(model: nn.Sequential, opt: torch.optim.Optimizer, loss: Callable[[],
     opt.step()
 
 
+def no_clip_closure(
+    model: nn.Sequential, opt: torch.optim.Optimizer, loss: Callable[[], torch.Tensor], tau: float
+) -> None:
+    def closure() -> torch.Tensor:
+        opt.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    opt.step(closure)  # type: ignore[arg-type]
+
+
 def clips_copies(
     model: nn.Sequential, opt: torch.optim.Optimizer, loss: Callable[[], torch.Tensor], tau: float
 ) -> None:
