@@ -15,7 +15,7 @@ from sim.world.state import WorldState
 F32 = NDArray[np.float32]
 Image = NDArray[np.uint8]
 GRASS, PAVEMENT, ASPHALT, JUNCTION = (178, 199, 158), (214, 209, 200), (88, 92, 99), (82, 86, 93)
-MARK, ZEBRA, ROUTE, EGO = (236, 236, 232), (226, 226, 222), (70, 150, 235), (35, 110, 230)
+MARK, AMBER, ZEBRA, ROUTE, EGO = (236, 236, 232), (232, 190, 84), (226, 226, 222), (70, 150, 235), (35, 110, 230)
 LIGHTS = {LightState.GREEN: (60, 190, 90), LightState.YELLOW: (240, 190, 50), LightState.RED: (225, 60, 55)}
 STOP_SIGN = (190, 40, 45)
 BODIES = {
@@ -103,7 +103,7 @@ class Painter:
             if lanes.right[lane] < 0:
                 line(self._right[r], MARK, 0.15)
             if lanes.left[lane] < 0:
-                line(self._left[r], MARK, 0.15)
+                line(self._left[r], AMBER, 0.15)
                 continue
             edge, step = self._left[r], float(lanes.spacing[lane])
             dash = max(1, round(3.0 / step))
