@@ -1,1 +1,40 @@
-"""OpenDRIVE to a road network: lanes, junctions, signals, routes; and the towns that ship."""
+"""OpenDRIVE to a road network: lanes, junctions, signals, routes; and the towns that ship.
+
+    from sim import roads
+
+    network = roads.load("Alder")              # a shipped town by name, or the path of any .xodr
+    tables = network.lane_tables()             # flat arrays for the world's kernels (sim/roads/tables.py)
+    walks = network.walk_tables()              # sidewalks and crossings as a graph
+    place = network.waypoint(x, y)             # the driving lane at a point, as carla.Map.get_waypoint
+    pose = network.pose(place)                 # its pose, CARLA frame
+
+
+Everything outside the reader is in the CARLA frame. Broken input is a RoadError, an impossible route a RouteError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sim.roads.errors import RoadError, RouteError
+from sim.roads.network import LanePlace, Poses, RoadNetwork
+
+__all__ = ["LanePlace", "Poses", "RoadError", "RoadNetwork", "RouteError", "load", "towns"]
+
+TOWNS = Path(__file__).parent / "towns"
+
+
+def towns() -> dict[str, Path]:
+    """The shipped towns by name."""
+    return {path.stem: path for path in sorted(TOWNS.glob("*.xodr"))}
+
+
+def load(name_or_path: str | Path) -> RoadNetwork:
+    """Read a shipped town by name, or any OpenDRIVE file by path; RoadError where there is none or it is broken."""
+    shipped = towns()
+    if str(name_or_path) in shipped:
+        return RoadNetwork.load(shipped[str(name_or_path)])
+    path = Path(name_or_path)
+    if not path.exists():
+        raise RoadError(f"{path}: neither a file nor a shipped town ({', '.join(shipped) or 'none'})")
+    return RoadNetwork.load(path)

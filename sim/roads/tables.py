@@ -27,6 +27,16 @@ class StopControl(IntEnum):
     YIELD = 3
 
 
+class ConflictKind(IntEnum):
+    """How two connecting lanes share ground."""
+
+    CROSS = 0
+    MERGE = 1
+    """They end in the same lane."""
+    DIVERGE = 2
+    """They begin in the same lane: vehicles on them follow one another, nobody gives way."""
+
+
 @dataclass(frozen=True)
 class LaneTables:
     """L driving lanes with P points in all, J junctions, S traffic lights, C conflicts, G grid cells.
@@ -77,6 +87,9 @@ class LaneTables:
     light_x: F32
     light_y: F32
     light_yaw: F32
+    """Where the lamps face: against the traffic that they govern."""
+    light_signal: I32
+    """Index into RoadNetwork.signals."""
     light_junction: I32
     light_group: I32
     """Place in its junction's cycle: lights of one group are green together."""
@@ -95,6 +108,8 @@ class LaneTables:
     conflict_other_end: F32
     conflict_yield: I32
     """[C] 1: this lane gives way, -1: the other does, 0: whoever comes first (equal)."""
+    conflict_kind: I32
+    """[C] ConflictKind."""
     # nearest-lane grid: points of cell c (row-major, y outer): grid_point[grid_first[c] : grid_first[c + 1]]
     grid_origin: F32
     """[2] x, y of the lower corner."""
@@ -129,3 +144,11 @@ class WalkTables:
     vertex_first: I32
     """[V + 1] rows of vertex_edge."""
     vertex_edge: I32
+    # where crossing edges meet driving lanes: rows crossing_first[e] : crossing_first[e + 1]
+    crossing_first: I32
+    """[E + 1]"""
+    crossing_lane: I32
+    """Row of LaneTables."""
+    crossing_begin: F32
+    """s on the lane where the crossing begins (its width included)."""
+    crossing_end: F32
