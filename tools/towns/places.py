@@ -70,7 +70,7 @@ def roundabout(town: Town, name: str, center: Point, arms: list[Arm], z: float, 
     return rings
 
 
-def dead_end(town: Town, name: str, arm: Arm, radius: float = 13.0) -> Road:
+def dead_end(town: Town, name: str, arm: Arm, radius: float = 13.0) -> None:
     """A turning loop at the end of a street: traffic comes back instead of stopping for ever."""
     pose, z = arm.pose, arm.z
     center = pose.ahead(2.6 * radius)
@@ -79,15 +79,20 @@ def dead_end(town: Town, name: str, arm: Arm, radius: float = 13.0) -> Road:
     begin = pose.h + math.pi + a
     start = Pose(center.x + radius * math.cos(begin), center.y + radius * math.sin(begin), begin + 0.5 * math.pi)
     inner = start.left(2.0)
-    track = Track(inner).arc((2 * math.pi - 2 * a) * (radius - 2.0), 1.0 / (radius - 2.0))
-    right = [lane("drive0", "driving", 4.0), lane("walk", "sidewalk", 2.0, height=0.15)]
-    loop = town.road(f"{name} loop", track, [Section(0.0, [], right)], 20.0, z=(z, z))
+    half = (math.pi - a) * (radius - 2.0)
+    # Two roads: the client confuses the ends of a road that has the same junction at both.
+    loops = []
+    for _ in range(2):
+        right = [lane("drive0", "driving", 4.0), lane("walk", "sidewalk", 2.0, height=0.15)]
+        track = Track(inner).arc(half, 1.0 / (radius - 2.0))
+        loops.append(town.road(f"{name} loop", track, [Section(0.0, [], right)], 20.0, z=(z, z)))
+        inner = track.end
+    town.join(*loops)
     town.junction(
         f"{name} end",
-        [arm, Arm(loop, False), Arm(loop, True)],
+        [arm, Arm(loops[0], False), Arm(loops[1], True)],
         [
             Movement(0, (arm.driving(True)[0],), 1, (-1,), walk=True),
             Movement(2, (-1,), 0, (arm.driving(False)[0],), walk=True),
         ],
     )
-    return loop
