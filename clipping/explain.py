@@ -147,9 +147,9 @@ def explain(
 def _counts(f: Explanation) -> str:
     text = f"{f.subsystem}: {f.steps} steps, {_percent(f.clipped)} of them limited by the threshold."
     if f.nonfinite:
-        text += f" {f.nonfinite} had a gradient that was not finite."
+        text += f" Gradients that were not finite: {f.nonfinite}."
     if f.skipped:
-        text += f" {f.skipped} updates were skipped."
+        text += f" Skipped updates: {f.skipped}."
     return text
 
 

@@ -16,6 +16,7 @@ from contracts import UserError
 
 VERBS: dict[str, tuple[str, str]] = {
     # verb -> (module with add_arguments(parser) and run(namespace) -> exit code, one line of help)
+    "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),
     "experiments": ("throttle.commands.experiments", "small experiments on what gradient clipping does"),
     "recipes": ("throttle.commands.recipes", "textbook networks, clipped and unclipped"),
     "sim serve": ("throttle.commands.sim_serve", "the CARLA-compatible server"),

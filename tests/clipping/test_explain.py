@@ -75,7 +75,7 @@ def test_skipped_and_non_finite_steps_are_counted_apart() -> None:
     assert (seen.nonfinite, seen.skipped) == (2, 3)
     assert seen.clipped == pytest.approx(1 / 3)
     assert seen.threshold == 5
-    assert "2 had a gradient that was not finite" in seen.words
+    assert "not finite: 2. Skipped updates: 3." in seen.words
     broken = explain([math.nan], [1.0], [0.0], [False], [True])
     assert broken.acts_as == "empty"
     assert "first bad loss" in broken.words
