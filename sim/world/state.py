@@ -101,7 +101,6 @@ class Vehicles:
     """Acceleration the driver model asked for, m/s^2."""
     stuck: F32
     """Seconds without moving."""
-    script_timer: F32
     mode: I32
     """0 absent, 1 external (pedals), 2 built-in traffic, 3 parked, 4 kinematic (set from outside)."""
     kind: I32
@@ -122,14 +121,10 @@ class Vehicles:
     """The lane it came from while a lane change lasts, else -1."""
     touch: I32
     """Bits: 1 touches a vehicle, 2 a pedestrian, 4 an obstacle."""
-    script: I32
-    """sim.world.config.Script that drives it, 0 none."""
     light: I32
     """LightState that binds it: that of the light of the next entrance within 40 m, NONE else."""
     reason: I32
-    """What bounds its speed (sim.world.traffic reasons); for pictures and reports."""
-    arrival: I32
-    """Tick at which it came to its stop line."""
+    """What bounds its speed: see sim.world.junctions (FREE, LEADER, ...)."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +162,6 @@ class Walkers:
     """0 walking, 1 waiting at a kerb, 2 crossing, 3 stepping out over the road, 4 down after a collision."""
     touch: I32
     """Bit 0: touches a vehicle."""
-    pause: I32
 
 
 @dataclass(frozen=True)
@@ -210,7 +204,8 @@ class Egos:
     allowed: F32
     """Seconds the route may take: 300 + each metre advanced / (10% of the speed limit)."""
     stop_distance: F32
-    """Metres from the front bumper along the route to the stop line of the next light or stop sign, inf for none."""
+    """Metres from the centre along the route to the stop line of the next light or stop sign not honoured, within 60 m;
+    inf for none."""
     speed_limit: F32
     completion: F32
     """Share of the route, 0..1."""
@@ -220,8 +215,6 @@ class Egos:
     """Sum over the minimum-speed checks of min(1, own mean speed / mean speed of the traffic around)."""
     jerk: F32
     """m/s^3 along the heading, over the last step."""
-    near: F32
-    """Metres between its box and the nearest thing (up to 20)."""
     route_points: I32
     """Points of its route."""
     progress: I32
@@ -266,6 +259,8 @@ class Signals:
 
     elapsed: F32
     """[W, J] seconds in the present stage."""
+    stage_time: F32
+    """[W, J] seconds that the stage lasts."""
     group: I32
     """[W, J] the group whose turn it is."""
     stage: I32
@@ -365,6 +360,7 @@ class WorldState:
         self.egos = _views(Egos, "E_", b.ef, b.ei)
         self.signals = Signals(
             elapsed=b.jf[:, f.J_ELAPSED],
+            stage_time=b.jf[:, f.J_STAGE_TIME],
             group=b.ji[:, f.J_GROUP],
             stage=b.ji[:, f.J_STAGE],
             frozen=b.ji[:, f.J_FROZEN],

@@ -11,12 +11,16 @@ from contracts import Scene
 from sim.roads.tables import LaneTables, WalkTables
 from sim.world import fields as f
 from sim.world.config import WorldConfig
-from sim.world.kernels import step_worlds
-from sim.world.presets import BodyType, preset_table
+from sim.world.kernels import observe_worlds, reset_worlds, step_worlds
+from sim.world.observe import TruthArrays
+from sim.world.presets import OBJECT_CLASS, BodyType, preset_table, share_table
+from sim.world.roads import pack
 from sim.world.state import Buffers, WorldState
 from sim.world.truth import Truth
 
 F32 = NDArray[np.float32]
+LONGEST = 0.1
+"""Seconds of one step of the kernels; a longer one is made of several."""
 
 
 class World:
@@ -40,8 +44,21 @@ class World:
             len(tables.group_count), len(tables.light_x), config.route_points,
         )  # fmt: skip
         self.truth = Truth(config.worlds, config.egos, config.nearest, config.route_ahead)
-        self.state.buffers.wi[:, f.W_SEED] = seed
+        self.roads = pack(tables, walk)
+        b = self.state.buffers
+        b.wi[:, f.W_SEED] = seed & 0x7FFFFFFF
+        b.wf[:, f.W_DENSITY] = config.density
+        b.wf[:, f.W_WALKER_DENSITY] = config.walker_density
+        b.wf[:, f.W_JAYWALK] = config.jaywalk
+        b.wf[:, f.W_SPEED_FACTOR] = config.speed_factor
         self._presets = preset_table()
+        self._shares = share_table()
+        self._classes = np.array([OBJECT_CLASS[kind] for kind in BodyType], np.int32)
+        t = self.truth
+        self._truth = TruthArrays(
+            t.ego, t.objects, t.kind, t.slot, t.count, t.route, t.light, t.stop_distance, t.stop_sign, t.speed_limit
+        )
+        self._all = np.ones(config.worlds, np.bool_)
         self._no_control = np.zeros((config.worlds, 0, 3), np.float32)
 
     # -- batch ------------------------------------------------------------------------------------------------------
@@ -51,6 +68,9 @@ class World:
 
         Each reset of a world draws from its next episode's random numbers. Events and counters return to 0.
         """
+        mask = self._all if mask is None else np.ascontiguousarray(mask, np.bool_)
+        length = np.float32(self.config.route_length)
+        reset_worlds(self.roads, self._presets, self._shares, self.state.buffers, mask, length)
 
     def step(self, control: F32 | None = None, dt: float | None = None, substeps: int | None = None) -> None:
         """Advance all worlds by dt (config.dt without it).
@@ -60,11 +80,18 @@ class World:
         """
         dt = self.config.dt if dt is None else dt
         substeps = self.config.substeps if substeps is None else substeps
-        pedals = self._no_control if control is None else control
-        step_worlds(self.state.buffers, pedals, np.float32(dt), substeps)  # type: ignore[arg-type]
+        pedals = self._no_control if control is None else np.ascontiguousarray(control, np.float32)
+        # traffic decides at least ten times a second
+        parts = max(1, math.ceil(dt / LONGEST - 1e-4))
+        for _ in range(parts):
+            step_worlds(
+                self.roads, self._presets, self._shares, self.state.buffers, pedals, self.config.nearest,
+                np.float32(dt / parts), substeps, self.config.response,
+            )  # fmt: skip
 
     def observe(self) -> Truth:
         """Write `truth` for the present state and return it."""
+        observe_worlds(self.state.buffers, self._classes, self._truth)
         return self.truth
 
     def scene(self, world: int = 0, ego: int = 0) -> Scene:
