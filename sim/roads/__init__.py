@@ -17,7 +17,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sim.roads.errors import RoadError, RouteError
-from sim.roads.network import LanePlace, Poses, RoadNetwork
+from sim.roads.lane_index import LanePlace
+from sim.roads.network import Poses, RoadNetwork
 
 __all__ = ["LanePlace", "Poses", "RoadError", "RoadNetwork", "RouteError", "load", "towns"]
 

@@ -46,7 +46,7 @@ def lane_tables(network: RoadNetwork) -> LaneTables:
     length = np.array([shape[-1, 5] for shape in shapes])
     junction = np.array([network.junction_index.get(network.roads[key[0]].junction, -1) for key in keys], np.int32)
     turn = np.zeros(len(keys), np.int32)
-    for k in np.flatnonzero(junction >= 0):
+    for k in np.flatnonzero(junction >= 0).tolist():
         angle = float(np.sum((np.diff(shapes[k][:, 3]) + np.pi) % (2 * np.pi) - np.pi))
         turn[k] = 0 if abs(angle) < TURN_ANGLE else (1 if angle > 0 else -1)
     left, right, may_left, may_right = _neighbours(network, keys, row, shapes)
@@ -206,7 +206,7 @@ def _speed_limits(network: RoadNetwork, keys: list[LaneKey], leading: list[list[
             if len(table) and np.isnan(limits[k]):
                 limits[k] = table[max(0, int(np.searchsorted(table[:, 0], s, side="right")) - 1), 1]
     for _ in range(4):
-        for k in np.flatnonzero(np.isnan(limits)):
+        for k in np.flatnonzero(np.isnan(limits)).tolist():
             known = [limits[other] for other in leading[k] if not np.isnan(limits[other])]
             if known:
                 limits[k] = min(known)

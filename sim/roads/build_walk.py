@@ -22,6 +22,7 @@ CROSSING_HALF_WIDTH = 1.5
 REACH = 10.0
 """How far from a crosswalk's end a sidewalk may lie, metres."""
 JUNCTION_REACH = 40.0
+Sides = tuple[int | None, int | None]
 
 
 class _Graph:
@@ -118,9 +119,7 @@ def _sidewalks(network: RoadNetwork, graph: _Graph) -> dict[tuple[LaneKey, bool]
     return ends
 
 
-def _arms(
-    network: RoadNetwork, ends: dict[tuple[LaneKey, bool], int]
-) -> dict[int, list[tuple[int | None, int | None]]]:
+def _arms(network: RoadNetwork, ends: dict[tuple[LaneKey, bool], int]) -> dict[int, list[Sides]]:
     """Per junction its arms in turning order, each the sidewalk vertices on its two sides (earlier, later in order)."""
     outermost: dict[tuple[int, bool, int], tuple[int, int]] = {}
     for (key, at_end), vertex in ends.items():
@@ -128,7 +127,7 @@ def _arms(
         if key[1] == (last if at_end else 0):
             side = (key[0], at_end, 1 if key[2] > 0 else -1)
             outermost[side] = max(outermost.get(side, (0, 0)), (abs(key[2]), vertex))
-    arms: dict[int, list[tuple[float, tuple[int | None, int | None]]]] = {}
+    arms: dict[int, list[tuple[float, Sides]]] = {}
     placed: dict[int, list[tuple[float, float, float, int, bool]]] = {}
     for r, road in enumerate(network.roads):
         for at_end, link in ((False, road.predecessor), (True, road.successor)):
@@ -142,8 +141,8 @@ def _arms(
             )
     for j, rows in placed.items():
         centre = np.mean([row[:2] for row in rows], axis=0)
-        for x, y, outward, r, at_end in rows:
-            away = np.array([x, y]) - centre
+        for px, py, outward, r, at_end in rows:
+            away = np.array([px, py]) - centre
             # Where one arm is alone, or ends in the middle, its own heading orders it.
             angle = math.atan2(away[1], away[0]) if np.hypot(*away) > 2.0 else outward
             # Looking outward, rising angle (y is right) is the right-hand side: t < 0 where s runs outward.
@@ -154,7 +153,7 @@ def _arms(
     return {j: [sides for _, sides in sorted(rows, key=lambda row: row[0])] for j, rows in arms.items()}
 
 
-def _corners(graph: _Graph, arms: dict[int, list[tuple[int | None, int | None]]]) -> None:
+def _corners(graph: _Graph, arms: dict[int, list[Sides]]) -> None:
     """Join the sidewalks of neighbouring arms where the file draws no sidewalk between them."""
     joined = {vertex for edge in graph.edges for vertex in edge[:2]}
     degree = dict.fromkeys(joined, 0)

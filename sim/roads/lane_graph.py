@@ -21,8 +21,8 @@ def successors(roads: RoadMap) -> dict[LaneKey, list[LaneKey]]:
             if not connection.incoming or connection.incoming not in index:
                 continue
             target = index[connection.connecting]
-            for lane, other in connection.lane_links:
-                ways.setdefault((junction.id, index[connection.incoming], lane), []).append((target, other))
+            for start, other in connection.lane_links:
+                ways.setdefault((junction.id, index[connection.incoming], start), []).append((target, other))
     result: dict[LaneKey, list[LaneKey]] = {}
     for r, road in enumerate(roads.roads):
         for k, section in enumerate(road.sections):

@@ -145,7 +145,7 @@ class RoadNetwork:
         return Poses(x, y, z, wrap(yaw), pitch if forward else -pitch, np.abs(outer - inner))
 
     def object_outline(self, item: RoadObject) -> F64 | None:
-        """Corners [n, 3] x, y, z of an object's first outline, else of its length x width; None where it has neither."""
+        """Corners [n, 3] of an object's first outline, else of its length x width; None where it has neither."""
         if item.outlines and not item.outlines[0].local:
             corners = item.outlines[0].corners
             x, y, z, _ = self.point(item.road, corners[:, 0], corners[:, 1])
