@@ -69,7 +69,10 @@ def test_norm_clips_keep_the_direction_and_others_turn_it() -> None:
         assert trial["length"] == pytest.approx(0.5)
     assert direction.trial("value", 0)["angle"] > 5
     assert direction.trial("per_tensor_norm", 0)["angle"] > 1
-    assert direction.trial("pruning", 0)["zeroed"] > 0.5 > direction.trial("value", 0)["zeroed"]
+    value, pruning = direction.trial("value", 0), direction.trial("pruning", 0)
+    assert pruning["zeroed"] > 0.5 > value["zeroed"]
+    assert value["kept_size"] < value["changed_size"]
+    assert pruning["kept_size"] > pruning["changed_size"]
 
 
 def test_every_experiment_is_covered_here() -> None:
@@ -97,9 +100,12 @@ def test_every_experiment_runs_and_repeats(name: str) -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
     assert main(["experiments", "--list"]) == 0
     assert "recurrent" in capsys.readouterr().out
-    assert main(["experiments", "direction", "--out", str(tmp_path), "--seeds", "2", "--jobs", "1"]) == 0
+    assert main(["experiments", "direction", "--out", str(tmp_path), "--seeds", "2", "--page", str(page)]) == 0
+    assert "| global_norm |" in page.read_text()
+    assert (tmp_path / "page" / "direction.png").stat().st_size > 1000
     told = capsys.readouterr().out
     assert "Halving the norm" in told
     body = json.loads((tmp_path / "direction" / "results.json").read_text())

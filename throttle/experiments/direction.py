@@ -47,6 +47,11 @@ def clipped(kind: str, threshold: float, params: list[nn.Parameter], grads: list
     return torch.cat([p.grad.flatten() for p in params if p.grad is not None])
 
 
+def mean_size(raw: Tensor, which: Tensor) -> float:
+    """Mean absolute value of the chosen entries, 0 for none."""
+    return float(raw[which].abs().mean()) if bool(which.any()) else 0.0
+
+
 @dataclass(frozen=True)
 class Direction(Experiment):
     """Arms: kinds of clip."""
@@ -81,8 +86,8 @@ class Direction(Experiment):
             "angle": math.degrees(math.atan2(float(across), float(along))),
             "zeroed": float(((left == 0) & (raw != 0)).double().sum() / (raw != 0).double().sum()),
             "kept": float((left == raw)[raw != 0].double().mean()),
-            "kept_size": float(raw[left == raw].abs().mean()) if bool((left == raw).any()) else 0.0,
-            "changed_size": float(raw[left != raw].abs().mean()) if bool((left != raw).any()) else 0.0,
+            "kept_size": mean_size(raw, (left == raw) & (raw != 0)),
+            "changed_size": mean_size(raw, left != raw),
             "length": float(left.norm() / raw.norm()),
         }
 
