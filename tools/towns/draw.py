@@ -49,7 +49,7 @@ def draw(path: Path, picture: Path, *, window: tuple[float, float, float, float]
         )
     close = scale * 72  # points per metre
     for (color, style), found in lines.items():
-        dash: Any = (0, (3 * close / 0.3, 4 * close / 0.3)) if style == "broken" and close > 1 else "-"
+        dash: Any = (0, (20, 27)) if style == "broken" and close > 1 else "-"
         axes.add_collection(
             LineCollection(found, colors="#f4c430" if color == "yellow" else "white", lw=max(0.3, 0.15 * close),
                            linestyles=dash if close > 1 else "-", zorder=10)

@@ -30,6 +30,10 @@ class Movement:
     """Carry the lanes left of the first one along (median, inner shoulder)."""
     straight: float = STRAIGHT
     """Straight piece at both ends of a turn, where there is room."""
+    bound: bool = True
+    """Whether the arm's light or sign binds this movement."""
+    speed: float | None = None
+    """km/h, the least of the two arms' if None."""
 
 
 @dataclass
@@ -105,7 +109,6 @@ class Town:
         crosswalks: list[int] | None = None,
         corners: list[tuple[int, int]] | None = None,
         mark: Mark | None = None,
-        speed: float | None = None,
     ) -> Junction:
         """Join arms (all at one height) by connecting roads.
 
@@ -115,7 +118,6 @@ class Town:
             crosswalks: arms that pedestrians cross.
             corners: (arm, next arm counter-clockwise) pairs whose sidewalks are joined by a road of their own.
             mark: mark between the lanes of a movement.
-            speed: km/h, the least of the two arms' if None.
         """
         made = Junction(next(self._ids), name, arms)
         self.junctions.append(made)
@@ -130,9 +132,10 @@ class Town:
         bound: dict[int, list[Road]] = {i: [] for i in range(len(arms))}
         touching: dict[int, list[tuple[Road, bool]]] = {i: [] for i in range(len(arms))}
         for m in movements:
-            limit = speed or min(arms[m.source].road.speed, arms[m.target].road.speed)
+            limit = m.speed or min(arms[m.source].road.speed, arms[m.target].road.speed)
             road = self._connecting(made, m, mark, limit)
-            bound[m.source].append(road)
+            if m.bound:
+                bound[m.source].append(road)
             touching[m.source].append((road, True))
             touching[m.target].append((road, False))
         for i, j in corners or []:
@@ -307,9 +310,9 @@ class Town:
                 else:
                     pairs = [(lanes[-1], targets[-1])]
                 for a, b in pairs:
-                    walk = j == following and a == lanes[-1] and b == targets[-1] and _walks(arms[i], arms[j])
+                    walk = j == following and (a, b) == (lanes[-1], targets[-1])
                     movements.append(Movement(i, (a,), j, (b,), walk=walk))
-                    if walk:
+                    if walk and _walks(arms[i], arms[j]):
                         walked.add((i, j))
         corners = [
             (i, order[(k + 1) % len(order)])
