@@ -28,9 +28,13 @@ class Median:
     diverged: int
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, lost_word: str = "diverged") -> str:
+        """Figures in words; lost_word says what an infinite value means."""
         if self.diverged == self.count:
-            return f"diverged in {self.count} of {self.count}"
-        lost = f", diverged in {self.diverged} of {self.count}" if self.diverged else ""
+            return f"{lost_word} in {self.count} of {self.count}"
+        lost = f", {lost_word} in {self.diverged} of {self.count}" if self.diverged else ""
         same = self.low == self.high
         return f"{short(self.middle)}" + ("" if same else f" [{short(self.low)}, {short(self.high)}]") + lost
 
@@ -100,6 +104,8 @@ class Experiment(ABC):
     """Trials measure time, so they must run one after another."""
     columns: ClassVar[tuple[str, ...]]
     """Measured numbers that the printed table shows."""
+    lost_words: ClassVar[dict[str, str]] = {}
+    """What an infinite value of a column means, where it is not "diverged"."""
 
     @property
     @abstractmethod
@@ -109,6 +115,10 @@ class Experiment(ABC):
     @abstractmethod
     def trial(self, arm: str, seed: int) -> Trial:
         """Run one arm with one seed; the same arguments give the same numbers (times excepted)."""
+
+    def cell(self, results: Results, arm: str, column: str) -> str:
+        """A number of the table with its interval."""
+        return results.median(arm, column).text(self.lost_words.get(column, "diverged"))
 
     @abstractmethod
     def sentence(self, results: Results) -> str:

@@ -12,7 +12,7 @@ from throttle.runs import write_atomic
 
 EXPLAINED = (
     "Medians over the seeds; in brackets an interval between two of the sorted values that holds the true median with\n"
-    "the probability that order statistics give (five seeds: their range, 94%; three: their range, 75%). Diverged: loss\n"
+    "the probability that order statistics give (five seeds: their range, 94%; three: 75%). Diverged: loss\n"
     "or weights did not stay finite. The sentences are made from the figures by the program. Measured with"
 )
 
@@ -42,7 +42,7 @@ def section(experiment: Experiment, results: Results, facts: dict[str, str], pic
         "|---|" + "---|" * len(heads),
     ]
     for arm in results.arms:
-        cells = [str(results.median(arm, column)) for column in experiment.columns]
+        cells = [experiment.cell(results, arm, column) for column in experiment.columns]
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", f"![{experiment.name}]({picture})", ""])
 

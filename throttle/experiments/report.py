@@ -26,14 +26,15 @@ Part = tuple[Experiment, Results, dict[str, str], Path]
 
 
 def commit() -> str:
-    """Short hash of the checked-out commit with "+" when files differ from it, or "unknown" outside a repository."""
-    here = Path(__file__).parent
+    """Short hash of the checked-out commit, with "+" when the code behind the results differs from it; else "unknown"."""
+    here = Path(__file__).parent  # throttle/experiments
+    behind = ["--", "../../clipping", "../recipes", "."]
     try:
         head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
-        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
+        differs = subprocess.run(["git", "diff", "--quiet", "HEAD", *behind], cwd=here, capture_output=True)
     except OSError:
         return "unknown"
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else "unknown"
+    return head.stdout.strip() + ("+" if differs.returncode == 1 else "") if head.returncode == 0 else "unknown"
 
 
 def chosen(verb: str, names: list[str], known: Mapping[str, Any]) -> list[str]:
@@ -56,7 +57,7 @@ def table(experiment: Experiment, results: Results) -> Table:
     for column in experiment.columns:
         shown.add_column(column.replace("_", " "), justify="right")
     for arm in results.arms:
-        shown.add_row(Text(arm), *(Text(str(results.median(arm, column))) for column in experiment.columns))
+        shown.add_row(Text(arm), *(Text(experiment.cell(results, arm, column)) for column in experiment.columns))
     return shown
 
 

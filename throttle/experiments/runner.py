@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import csv
 import dataclasses
+import functools
 import hashlib
+import importlib
 import inspect
 import json
 import multiprocessing
@@ -18,6 +20,7 @@ from typing import Any
 from throttle.experiments.base import Experiment, Results, Trial
 from throttle.runs import write_atomic
 
+PRESENTATION = {f"throttle.experiments.{name}" for name in ("base", "page", "report", "runner")}
 WORDS_ONLY = ("sentence", "plot")  # methods that change no trial
 
 
@@ -31,17 +34,34 @@ def _meaning(source: str) -> str:
     return ast.dump(tree)
 
 
-def digest(experiment: Experiment) -> str:
-    """Names a version of an experiment: its settings, its code (and its base classes') and the clipping module's."""
-    import clipping
+def _uses(module: str) -> set[str]:
+    """The modules of this package and of recipes that a module imports, itself included, however deep."""
+    found, waiting = set(), [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name in PRESENTATION or not name.startswith(("throttle.experiments.", "throttle.recipes.")):
+            continue
+        found.add(name)
+        tree = ast.parse(Path(inspect.getfile(importlib.import_module(name))).read_text())
+        waiting += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
+    return found
 
-    files = {
-        Path(inspect.getfile(kind)) for kind in type(experiment).__mro__ if kind.__module__.startswith("throttle.")
-    }
-    files |= set(Path(inspect.getfile(clipping)).parent.rglob("*.py"))
+
+@functools.lru_cache(maxsize=1)
+def _clipping() -> str:
+    """The clipping module's meaning, as it is loaded: read once, since files may change under a long run."""
+    folder = Path(inspect.getfile(importlib.import_module("clipping"))).parent
+    return "".join(file.name + _meaning(file.read_text()) for file in sorted(folder.rglob("*.py")))
+
+
+def digest(experiment: Experiment) -> str:
+    """Names a version of an experiment: its settings, its code with what it imports, and the clipping module's."""
     hashed = hashlib.sha256(json.dumps(dataclasses.asdict(experiment), sort_keys=True).encode())  # type: ignore[call-overload]
-    for file in sorted(files):
-        hashed.update(file.name.encode() + _meaning(file.read_text()).encode())
+    for name in sorted(_uses(type(experiment).__module__)):
+        hashed.update(
+            name.encode() + _meaning(Path(inspect.getfile(importlib.import_module(name))).read_text()).encode()
+        )
+    hashed.update(_clipping().encode())
     return hashed.hexdigest()[:12]
 
 

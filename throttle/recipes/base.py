@@ -39,6 +39,7 @@ class Recipe(Experiment):
     seeds: ClassVar[int] = 5
     columns: ClassVar[tuple[str, ...]] = ("error", "noisy_error", "loss", "epochs_to_goal", "time", "clipped")
     error_name: ClassVar[str] = "error"
+    lost_words: ClassVar[dict[str, str]] = {"epochs_to_goal": "not reached"}
 
     optimizer: str
     rate: float
@@ -149,7 +150,7 @@ class Recipe(Experiment):
         clean = {c: [v for f in self.factors for v in results.values(self._arm(c, f), "time")] for c in self.clips}
         times = ", ".join(f"{c} {short(statistics.median(v))}" for c, v in clean.items())
         own, lost = self.factors[0], [a for a in self.arms if results.median(a, "loss").diverged]
-        speeds = ", ".join(f"{c} {results.median(self._arm(c, own), 'epochs_to_goal')}" for c in self.all_clips)
+        speeds = ", ".join(f"{c} {self.cell(results, self._arm(c, own), 'epochs_to_goal')}" for c in self.all_clips)
         return (
             f"{self.error_name}, median: {'. '.join(rows)}. Epochs to a loss of {self.goal:g} at its own rate: "
             f"{speeds}. "
