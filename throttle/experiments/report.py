@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import functools
 import shlex
 import subprocess
 import time
@@ -25,8 +26,9 @@ Part = tuple[Experiment, Results, dict[str, str], Path]
 """An experiment, what it measured, its command, commit and date, and its plot."""
 
 
+@functools.lru_cache(maxsize=1)
 def commit() -> str:
-    """Short hash of the checked-out commit, with "+" when the code behind the results differs from it; else "unknown"."""
+    """Short hash of the checked-out commit, with "+" when the code behind the results differs from it, or "unknown"."""
     here = Path(__file__).parent  # throttle/experiments
     behind = ["--", "../../clipping", "../recipes", "."]
     try:
@@ -98,6 +100,7 @@ def run_all(verb: str, known: Mapping[str, str], load: Callable[[str], Experimen
         raise UserError(f"--seeds must be at least 1, not {args.seeds}")
     if args.jobs < 1:
         raise UserError(f"--jobs must be at least 1, not {args.jobs}")
+    commit()  # asked while it is that of the code that was loaded
     parts: list[Part] = []
     for name in names:
         experiment = load(name)
