@@ -2,7 +2,7 @@
 
 The motorway is a stadium: two straights along x at y = -+HALF and two half-turns of clothoid, arc and clothoid. Seen
 from above, the outer carriageway runs counter-clockwise and the inner one clockwise. Each straight carries one
-interchange, whose road crosses above the motorway at x = 0. `u` is the distance past that crossing in the direction of travel.
+interchange, whose road crosses above the motorway at x = 0; `u` is the distance past it in the direction of travel.
 """
 
 from __future__ import annotations
