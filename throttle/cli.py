@@ -12,10 +12,13 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
+from clipping.errors import ClippingError
 from contracts import UserError
 
 VERBS: dict[str, tuple[str, str]] = {
-    # verb -> (module with add_arguments(parser) and run(namespace) -> exit code, one line of help)
+    # verb -> (module with add_arguments(parser) and run(namespace) -> exit code, one line of help); a module may also
+    # have rewrite(options) -> options, which sees the words before the parser does
+    "train control": ("throttle.commands.train_control", "train a driving policy"),
     "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),
     "experiments": ("throttle.commands.experiments", "small experiments on what gradient clipping does"),
     "recipes": ("throttle.commands.recipes", "textbook networks, clipped and unclipped"),
@@ -77,9 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         verb, options = _find(words)
         parser, module = make_parser(verb)
+        if hasattr(module, "rewrite"):
+            options = module.rewrite(options)
         try:
             arguments = parser.instantiate(parser.parse_args(options))
-        except ArgumentError as error:
+        except (ArgumentError, ClippingError) as error:
             _one_line(error, parser)
         return int(module.run(arguments))
     except UserError as error:

@@ -1,0 +1,265 @@
+"""Train a driving policy: SB3 collects and learns; here are clip telemetry, checkpoints, resuming and honest ends."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from clipping import NonFiniteGradientError, Sb3Attachment
+from contracts.runs import Progress, RunDirectory, Tracking
+from control.config import ControlConfig
+from control.env import load_state, make_env, save_state
+from control.model import ALGORITHMS, attach_clipping, build, parameters_finite, set_threads, weights_hash
+
+EPISODES_SHOWN = 200  # episodes that the shown return and completion are the mean of
+LOG_EVERY = 1000  # steps between two rows of numbers, at least; on-policy algorithms write one each rollout
+log = logging.getLogger(__name__)
+
+
+class _Stopped(Exception):
+    """The user asked to stop; raised between an update and the next rollout."""
+
+
+class _Diverged(Exception):
+    """A parameter of the policy is no longer finite."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended. state: finished, stopped or diverged."""
+
+    state: str
+    step: int
+    seconds: float
+    message: str
+    initial_weights: str
+    """Hash of the weights that the training began with."""
+    final_weights: str
+    checkpoint: Path | None
+    clipping: dict[str, str]
+    """What the threshold did, in words, by optimiser."""
+
+
+def train(
+    config: ControlConfig,
+    run: RunDirectory,
+    tracking: Tracking,
+    progress: Progress,
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Train as `config` says, or go on from the run's newest checkpoint.
+
+    stop: asked between updates; where it says True, the state is saved and the training ends as "stopped".
+    A resumed training continues as if nothing had happened: the same numbers to the last bit, except with environments
+    that cannot be saved (those begin new episodes) and with state-dependent exploration.
+    """
+    began = time.perf_counter()
+    set_threads(config)
+    env = make_env(config.env, config.seed)
+    checkpoint = run.latest() if resume else None
+    if checkpoint is None:
+        model = build(config, env)
+        clippers = attach_clipping(model, config)
+        initial = weights_hash(model)
+        if resume:
+            tracking.rewind(-1)
+    else:
+        model, clippers, initial = restore(checkpoint, config, env)
+        tracking.rewind(model.num_timesteps)
+        log.info("resumed from %s at step %d", checkpoint, model.num_timesteps)
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    watch = _Watch(config, run, tracking, progress, clippers, initial, stop)
+    state, message = "finished", ""
+    left = config.total_steps - model.num_timesteps
+    try:
+        if left > 0:
+            learn: Any = model.learn  # None for log_interval keeps SB3 from writing a log of its own
+            learn(left, callback=watch, log_interval=None, reset_num_timesteps=checkpoint is None)
+            watch.between(final=True)
+    except _Stopped:
+        state = "stopped"
+    except (NonFiniteGradientError, _Diverged) as error:
+        state, message = "diverged", str(error)
+        watch.write_telemetry()
+        log.warning("the training diverged at step %d: %s", model.num_timesteps, error)
+    finally:
+        env.close()
+    return Result(
+        state=state,
+        step=model.num_timesteps,
+        seconds=time.perf_counter() - began,
+        message=message,
+        initial_weights=initial,
+        final_weights=weights_hash(model),
+        checkpoint=run.latest(),
+        clipping={name: " ".join(str(clipper.summary()).split()) for name, clipper in clippers.items()},
+    )
+
+
+def save(folder: Path, model: BaseAlgorithm, clippers: Sb3Attachment, env: VecEnv, initial: str) -> None:
+    """Write everything that the training's future depends on into an empty folder.
+
+    model.zip is SB3's own format; state.pkl holds clippers, random generators and environments.
+    """
+    model.save(folder / "model.zip")
+    state = {
+        "clippers": clippers.state_dict(),
+        "environments": save_state(env),
+        "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002 - SB3 draws from it
+        "memory": getattr(model, "_last_lstm_states", None),
+        "initial": initial,
+    }
+    with open(folder / "state.pkl", "wb") as file:
+        pickle.dump(state, file)
+    if isinstance(model, OffPolicyAlgorithm):
+        model.save_replay_buffer(folder / "replay.pkl")
+
+
+def restore(checkpoint: Path, config: ControlConfig, env: VecEnv) -> tuple[BaseAlgorithm, Sb3Attachment, str]:
+    """The model of a checkpoint with its clippers attached, `env` and the random generators as they were."""
+    model: BaseAlgorithm = ALGORITHMS[config.algorithm].load(
+        checkpoint / "model.zip", env=env, device="cpu", force_reset=False
+    )
+    with open(checkpoint / "state.pkl", "rb") as file:
+        state = pickle.load(file)
+    if isinstance(model, OffPolicyAlgorithm):
+        model.load_replay_buffer(checkpoint / "replay.pkl")
+    clippers = attach_clipping(model, config)
+    clippers.load_state_dict(state["clippers"])
+    if state["memory"] is not None:
+        vars(model)["_last_lstm_states"] = state["memory"]
+    if not load_state(env, state["environments"]):
+        model._last_obs = None  # SB3 resets the environments where there is no last observation
+    random.setstate(state["random"][0])
+    np.random.set_state(state["random"][1])  # noqa: NPY002 - SB3 draws from it
+    torch.set_rng_state(state["random"][2])
+    return model, clippers, state["initial"]
+
+
+class _Watch(BaseCallback):
+    """Runs between updates and rollouts, where model, clippers and environments are at rest."""
+
+    def __init__(
+        self,
+        config: ControlConfig,
+        run: RunDirectory,
+        tracking: Tracking,
+        progress: Progress,
+        clippers: Sb3Attachment,
+        initial: str,
+        stop: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self.config, self.run, self.tracking, self.progress = config, run, tracking, progress
+        self.clippers, self.initial, self.stop = clippers, initial, stop
+        self._returns: deque[float] = deque(maxlen=EPISODES_SHOWN)
+        self._completions: deque[float] = deque(maxlen=EPISODES_SHOWN)
+        self._fresh: list[float] = []
+        self._share = 0.0
+        self._logged = self._saved = 0
+        self._clock = (0.0, 0)
+
+    def _on_training_start(self) -> None:
+        self._logged = self._saved = self.num_timesteps
+        self._clock = (time.perf_counter(), self.num_timesteps)
+        for episode in self.model.ep_info_buffer or ():
+            self._returns.append(float(episode["r"]))
+
+    def _on_step(self) -> bool:
+        if np.any(self.locals["dones"]):
+            for world in np.flatnonzero(self.locals["dones"]):
+                info = self.locals["infos"][world]
+                if "episode" in info:
+                    self._returns.append(float(info["episode"]["r"]))
+                    self._fresh.append(float(info["episode"]["r"]))
+                if "report" in info:
+                    self._completions.append(float(info["report"]["completion"]))
+        return True
+
+    def _on_rollout_start(self) -> None:
+        self.between()
+
+    def between(self, final: bool = False) -> None:
+        """Check, log, save and stop as is due."""
+        if not parameters_finite(self.model):
+            raise _Diverged("a parameter of the policy is not finite")
+        step = self.model.num_timesteps
+        if final or step - self._logged >= LOG_EVERY:
+            self._log(step)
+        due = step - self._saved >= self.config.checkpoint_every or (step == 0 and self.run.latest() is None)
+        stopping = self.stop()
+        if due or final or stopping:
+            self.write_telemetry()
+            env = self.training_env
+            self.run.checkpoint(step, lambda folder: save(folder, self.model, self.clippers, env, self.initial))
+            self._saved = step
+        if stopping and not final:
+            raise _Stopped
+
+    def _log(self, step: int) -> None:
+        self._logged = step
+        now, (then, before) = time.perf_counter(), self._clock
+        fps = (step - before) / max(now - then, 1e-9)
+        self._clock = (now, step)
+        values = {"time/fps": fps}
+        if self._fresh:
+            values["rollout/return"] = float(np.mean(self._fresh))
+            self._fresh.clear()
+        if self._completions:
+            values["rollout/completion"] = float(np.mean(self._completions))
+        for name, value in self.model.logger.name_to_value.items():
+            if isinstance(value, int | float | np.number):
+                values[name] = float(value)
+        self.write_telemetry(values)
+        shown = {"fps": fps, "return": float(np.mean(self._returns)) if self._returns else float("nan")}
+        if self._completions:
+            shown["completed_share"] = float(np.mean(self._completions))
+        self.progress.update(step, self.config.total_steps, **shown, clipped_share=self._share)
+        self.run.note(step, self.config.total_steps)
+
+    def write_telemetry(self, values: dict[str, float] | None = None) -> None:
+        """Hand on what the clippers measured since the last time, row by row and as means."""
+        step = self.model.num_timesteps
+        values = {} if values is None else values
+        shares = []
+        for name, clipper in self.clippers.items():
+            records = clipper.drain()
+            if not records:
+                continue
+            fields = ("norm", "norm_after", "coef", "threshold", "clipped", "skipped", "nonfinite")
+            self.tracking.rows(
+                "clip",
+                [
+                    {"step": step, "optimizer": name, "update": r["step"], **{f: _plain(r[f]) for f in fields}}
+                    for r in records
+                ],
+            )
+            prefix = f"clip/{self.config.clip.subsystem}/" + ("" if len(self.clippers) == 1 else f"{name}/")
+            for field in fields:
+                column = "fraction" if field == "clipped" else field
+                values[prefix + column] = float(np.mean([r[field] for r in records]))
+            shares.append(values[prefix + "fraction"])
+        if shares:
+            self._share = float(np.mean(shares))
+        if values:
+            self.tracking.scalars(values, step)
+
+
+def _plain(value: Any) -> float | int:
+    return int(value) if isinstance(value, bool) else float(value)
