@@ -45,8 +45,9 @@ class WorldConfig:
                 raise UserError(f"WorldConfig.{name}: {getattr(self, name)} is less than {low}")
         if self.egos > self.vehicles:
             raise UserError(f"WorldConfig.egos: {self.egos} is more than the {self.vehicles} vehicles")
-        for name, lowest, highest in (("dt", 1e-4, 1.0), ("density", 0, 1), ("walker_density", 0, 1), ("jaywalk", 0, 60),
-                                ("speed_factor", 0.1, 2), ("route_length", 20, 1e5)):  # fmt: skip
+        limits = (("dt", 1e-4, 1.0), ("density", 0, 1), ("walker_density", 0, 1), ("jaywalk", 0, 60),
+                  ("speed_factor", 0.1, 2), ("route_length", 20, 1e5))  # fmt: skip
+        for name, lowest, highest in limits:
             if not lowest <= getattr(self, name) <= highest:
                 raise UserError(f"WorldConfig.{name}: {getattr(self, name)} is not in [{lowest:g}, {highest:g}]")
         if self.route_length + 2 > self.route_points:

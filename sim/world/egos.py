@@ -12,8 +12,8 @@ from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.junctions import LIGHT_CONTROL, STOP_CONTROL
 from sim.world.lanes import F32, I32, find_lane, project, set_lane_pose
-from sim.world.maths import F, kernel, sincos, wrap
-from sim.world.roads import Roads
+from sim.world.maths import F, kernel, wrap
+from sim.world.roads import Grid, Lanes
 
 TOLERANCE = F(0.5)
 """Metres beside the lanes that do not count as outside."""
@@ -30,23 +30,25 @@ AROUND = F(60.0)
 
 
 @kernel
-def ground(roads: Roads, x: float, y: float, cos: float, sin: float) -> tuple[float, float]:
+def ground(roads: Lanes, grid: Grid, x: float, y: float, cos: float, sin: float) -> tuple[float, float]:
     """Metres outside the nearest driving lane (negative inside): of any direction, and of the own direction only."""
     any_lane = F(50.0)
     own = F(50.0)
-    cell = roads.grid_f[2]
-    cx = np.int32(math.floor((x - roads.grid_f[0]) / cell))
-    cy = np.int32(math.floor((y - roads.grid_f[1]) / cell))
-    if cx < 0 or cy < 0 or cx >= roads.grid_i[0] or cy >= roads.grid_i[1]:
+    cell = grid.frame[2]
+    nx = np.int32(grid.frame[3])
+    ny = np.int32(grid.frame[4])
+    cx = np.int32(math.floor((x - grid.frame[0]) / cell))
+    cy = np.int32(math.floor((y - grid.frame[1]) / cell))
+    if cx < 0 or cy < 0 or cx >= nx or cy >= ny:
         return any_lane, own
-    c = cy * roads.grid_i[0] + cx
-    for row in range(roads.grid_first[c], roads.grid_first[c + 1]):
-        p = roads.grid_point[row]
+    c = cy * nx + cx
+    for row in range(grid.first[c], grid.first[c + 1]):
+        p = grid.point[row]
         dx = x - roads.point[p, r.R_X]
         dy = y - roads.point[p, r.R_Y]
         pc = roads.point[p, r.R_COS]
         ps = roads.point[p, r.R_SIN]
-        lane = roads.point_lane[p]
+        lane = grid.lane[p]
         if abs(dx * pc + dy * ps) > F(0.75) * roads.lane_f[lane, r.LN_SPACING]:
             continue
         beyond = abs(dy * pc - dx * ps) - roads.point[p, r.R_HALF]
@@ -59,19 +61,19 @@ def ground(roads: Roads, x: float, y: float, cos: float, sin: float) -> tuple[fl
 
 
 @kernel
-def next_line(roads: Roads, ei: I32, route_lane: I32, e: int, start: int) -> int:
+def next_line(roads: Lanes, ei: I32, route_lane: I32, e: int, start: int) -> int:
     """First route point from `start` on at which a lane with a light or a stop sign is entered; -2 for none."""
     for n in range(max(start, 1), ei[f.E_ROUTE_POINTS, e]):
         lane = route_lane[n]
         if lane != route_lane[n - 1]:
             control = roads.lane_i[lane, r.LN_CONTROL]
-            if control == LIGHT_CONTROL or control == STOP_CONTROL:
+            if control in (LIGHT_CONTROL, STOP_CONTROL):
                 return n
     return np.int32(-2)
 
 
 @kernel
-def locate(roads: Roads, vf: F32, vi: I32, ef: F32, ei: I32, route: F32, route_lane: I32, e: int) -> None:
+def locate(roads: Lanes, grid: Grid, vf: F32, vi: I32, ef: F32, ei: I32, route: F32, route_lane: I32, e: int) -> None:
     """Progress, offset and heading error on the route, and the ego's lane."""
     k = ei[f.E_PROGRESS, e]
     last = ei[f.E_ROUTE_POINTS, e] - 2
@@ -117,12 +119,13 @@ def locate(roads: Roads, vf: F32, vi: I32, ef: F32, ei: I32, route: F32, route_l
                 found += 1
             n += 2
     else:
-        find_lane(roads, vf, vi, e)
+        find_lane(roads, grid, vf, vi, e)
 
 
 @kernel
 def judge(
-    roads: Roads,
+    roads: Lanes,
+    grid: Grid,
     vf: F32,
     vi: I32,
     li: I32,
@@ -154,7 +157,7 @@ def judge(
 
     if ei[f.E_ROUTE_POINTS, e] < 2:
         return
-    locate(roads, vf, vi, ef, ei, route, route_lane, e)
+    locate(roads, grid, vf, vi, ef, ei, route, route_lane, e)
     offset = ef[f.E_OFFSET, e]
 
     # lanes: on the route's own lane nothing needs to be looked up
@@ -163,7 +166,7 @@ def judge(
     outside = False
     k = ei[f.E_PROGRESS, e]
     if abs(offset) > route[k, 3] or abs(ef[f.E_ERROR, e]) > F(1.2):
-        beyond, own = ground(roads, vf[f.X, e], vf[f.Y, e], vf[f.COS, e], vf[f.SIN, e])
+        beyond, own = ground(roads, grid, vf[f.X, e], vf[f.Y, e], vf[f.COS, e], vf[f.SIN, e])
         off_road = beyond > F(0.0)
         wrong = not off_road and own > TOLERANCE
         outside = beyond > TOLERANCE or wrong
@@ -223,7 +226,7 @@ def judge(
 
 
 @kernel
-def show_line(roads: Roads, li: I32, ef: F32, ei: I32, route_lane: I32, e: int) -> None:
+def show_line(roads: Lanes, li: I32, ef: F32, ei: I32, route_lane: I32, e: int) -> None:
     """What the ego knows of the stop line ahead."""
     line = ei[f.E_STOP_POINT, e]
     ef[f.E_STOP_DISTANCE, e] = F(np.inf)
@@ -268,9 +271,3 @@ def check_speed(vf: F32, vi: I32, ef: F32, ei: I32, e: int) -> None:
         ei[f.E_SPEED_CHECKS, e] += 1
         ef[f.E_CHECK_SPEED, e] = F(0.0)
         ef[f.E_CHECK_TRAFFIC, e] = F(0.0)
-
-
-@kernel
-def set_cosine(vf: F32, i: int) -> None:
-    """Bring sin and cos up to a yaw that was set from outside."""
-    vf[f.SIN, i], vf[f.COS, i] = sincos(vf[f.YAW, i])

@@ -6,7 +6,7 @@ A vehicle asks for its connecting lane before it reaches the stop line and gets 
 it, when there is room behind the junction (the box stays free), and when no vehicle that holds a grant or is inside
 meets it on a shared area at the same time. To who has the right of way it leaves a gap as well. Vehicles ask one after
 another, so two never get conflicting grants in one step; what is granted always leaves the junction, so nobody inside
-waits for somebody before it, and a crossing cannot lock. Who has stood for long no longer waits for those who stand too.
+waits for somebody before it, and a crossing cannot lock. Who has stood for long no longer waits for those who stand.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.lanes import F32, I32
 from sim.world.maths import F, kernel
-from sim.world.roads import Roads
-from sim.world.scratch import Scratch
+from sim.world.roads import Conflicts, Lanes
+from sim.world.scratch import AFTER, ENTRANCE, HEAD, WAITING, WAITING_AFTER, Scratch
 
 # why a vehicle does not go faster
 FREE, LEADER, LIGHT, STOP, YIELD, ROOM, VEHICLE, WALKER, OBSTACLE, END = range(10)
@@ -49,7 +49,7 @@ def travel_time(distance: float, speed: float, accel: float, top: float) -> floa
 
 
 @kernel
-def passing_speed(roads: Roads, lane: int) -> float:
+def passing_speed(roads: Lanes, lane: int) -> float:
     """m/s at which a connecting lane is driven."""
     p = roads.lane_i[lane, r.LN_FIRST] + roads.lane_i[lane, r.LN_COUNT] // 2
     return max(F(0.9) * roads.point[p, r.R_BOUND], F(2.0))
@@ -62,7 +62,7 @@ def apart(begin: float, end: float, other_begin: float, other_end: float) -> boo
 
 
 @kernel
-def arrives(roads: Roads, vf: F32, vi: I32, j: int, lane: int, enter: float, leave: float) -> tuple[float, float]:
+def arrives(roads: Lanes, vf: F32, vi: I32, j: int, lane: int, enter: float, leave: float) -> tuple[float, float]:
     """Seconds until vehicle j, bound for or on `lane`, comes to `enter` metres and has gone `leave` metres."""
     speed = max(vf[f.SPEED, j], F(0.0))
     if vi[f.V_MODE, j] != f.TRAFFIC and speed < F(1.0):
@@ -74,7 +74,9 @@ def arrives(roads: Roads, vf: F32, vi: I32, j: int, lane: int, enter: float, lea
 
 
 @kernel
-def conflicts_free(roads: Roads, t: Scratch, vf: F32, vi: I32, li: I32, i: int, lane: int, before: float) -> bool:
+def conflicts_free(
+    roads: Lanes, conflicts: Conflicts, t: Scratch, vf: F32, vi: I32, li: I32, i: int, lane: int, before: float
+) -> bool:
     """No shared area of connecting `lane` is or will be in use. `before`: metres from i's front bumper to its begin."""
     own_before = roads.lane_i[lane, r.LN_BEFORE]
     speed = vf[f.SPEED, i]
@@ -83,17 +85,17 @@ def conflicts_free(roads: Roads, t: Scratch, vf: F32, vi: I32, li: I32, i: int, 
     size = F(2.0) * vf[f.HALF_LENGTH, i]
     impatient = vf[f.WAIT, i] > PATIENCE + F(0.05) * F(i)
     for c in range(roads.lane_i[lane, r.LN_CONFLICT], roads.lane_i[lane, r.LN_CONFLICT_END]):
-        other = roads.conflict_i[c, r.C_LANE]
-        inside = t.head[other]
-        outside = t.waiting[other]
+        other = conflicts.whole[c, r.C_LANE]
+        inside = t.heads[HEAD, other]
+        outside = t.heads[WAITING, other]
         if inside < 0 and outside < 0:
             continue
         if roads.lane_i[other, r.LN_BEFORE] == own_before and own_before >= 0:
             continue  # the same queue: it is followed, not crossed
-        begin = travel_time(before + roads.conflict_f[c, r.C_BEGIN], speed, urge, top)
-        end = travel_time(before + roads.conflict_f[c, r.C_END] + size, speed, urge, top)
-        other_begin = roads.conflict_f[c, r.C_OTHER_BEGIN]
-        other_end = roads.conflict_f[c, r.C_OTHER_END]
+        begin = travel_time(before + conflicts.real[c, r.C_BEGIN], speed, urge, top)
+        end = travel_time(before + conflicts.real[c, r.C_END] + size, speed, urge, top)
+        other_begin = conflicts.real[c, r.C_OTHER_BEGIN]
+        other_end = conflicts.real[c, r.C_OTHER_END]
         j = inside
         while j >= 0:
             leave = other_end - vf[f.S, j] + vf[f.HALF_LENGTH, j] + F(0.5)
@@ -102,8 +104,8 @@ def conflicts_free(roads: Roads, t: Scratch, vf: F32, vi: I32, li: I32, i: int, 
                 first, last = arrives(roads, vf, vi, j, other, enter, leave)
                 if not apart(begin, end, first, last):
                     return False
-            j = t.after[j]
-        gives_way = roads.conflict_i[c, r.C_YIELD]
+            j = t.links[AFTER, j]
+        gives_way = conflicts.whole[c, r.C_YIELD]
         control = roads.lane_i[other, r.LN_CONTROL]
         state = np.int32(f.GREEN)
         if control == LIGHT_CONTROL and roads.lane_i[other, r.LN_LIGHT] >= 0:
@@ -129,12 +131,12 @@ def conflicts_free(roads: Roads, t: Scratch, vf: F32, vi: I32, li: I32, i: int, 
                     first, last = arrives(roads, vf, vi, j, other, enter, leave)
                     if not apart(begin, end, first, last):
                         return False
-            j = t.waiting_after[j]
+            j = t.links[WAITING_AFTER, j]
     return True
 
 
 @kernel
-def room_behind(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, entrance: int) -> bool:
+def room_behind(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, entrance: int) -> bool:
     """The road after the junction has place for i and for all who are already on their way there."""
     lane = entrance
     junction = roads.lane_i[entrance, r.LN_JUNCTION]
@@ -157,22 +159,22 @@ def room_behind(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, entrance: in
         source = roads.lane_i[lane, r.LN_BEFORE + p]
         if roads.lane_i[source, r.LN_JUNCTION] < 0:
             continue
-        j = t.head[source]
+        j = t.heads[HEAD, source]
         while j >= 0:
             if j != i:
                 need += F(2.0) * vf[f.HALF_LENGTH, j] + F(2.0)
-            j = t.after[j]
-        j = t.waiting[source]
+            j = t.links[AFTER, j]
+        j = t.heads[WAITING, source]
         while j >= 0:
             if j != i and vi[f.V_GRANT, j] == source:
                 need += F(2.0) * vf[f.HALF_LENGTH, j] + F(2.0)
-            j = t.waiting_after[j]
+            j = t.links[WAITING_AFTER, j]
     room = F(0.0)
     for n in range(rest, 4):
         lane = vi[f.V_NEXT1 + n - 1, i]
         if lane < 0:
             return True
-        j = t.head[lane]
+        j = t.heads[HEAD, lane]
         if j >= 0:
             # a moving queue makes room while we drive
             room += vf[f.S, j] - vf[f.HALF_LENGTH, j] + F(2.0) * max(vf[f.SPEED, j] - F(1.0), F(0.0))
@@ -184,12 +186,14 @@ def room_behind(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, entrance: in
 
 
 @kernel
-def ask(roads: Roads, t: Scratch, vf: F32, vi: I32, li: I32, lights_left: F32, i: int) -> tuple[int, float]:
+def ask(
+    roads: Lanes, conflicts: Conflicts, t: Scratch, vf: F32, vi: I32, li: I32, lights_left: F32, i: int
+) -> tuple[int, float]:
     """(reason, metres to the stop line): FREE if vehicle i may enter its next junction, else why it must stop there.
 
     `lights_left` [J]: seconds left of each junction's stage.
     """
-    entrance = t.entrance[i]
+    entrance = t.links[ENTRANCE, i]
     distance = t.to_line[i]
     if entrance < 0:
         return FREE, distance
@@ -216,8 +220,8 @@ def ask(roads: Roads, t: Scratch, vf: F32, vi: I32, li: I32, lights_left: F32, i
         else:
             return FREE, distance
     # only the first of a queue asks, or who follows one that goes
-    j = t.after[i]
-    if j >= 0 and t.entrance[j] >= 0 and vi[f.V_GRANT, j] < 0:
+    j = t.links[AFTER, i]
+    if j >= 0 and t.links[ENTRANCE, j] >= 0 and vi[f.V_GRANT, j] < 0:
         return LEADER, distance
     if control == STOP_CONTROL:
         if vi[f.V_STOPPED, i] == 0:
@@ -240,7 +244,7 @@ def ask(roads: Roads, t: Scratch, vf: F32, vi: I32, li: I32, lights_left: F32, i
         if found:
             if roads.lane_i[lane, r.LN_JUNCTION] != junction:
                 break
-            if not conflicts_free(roads, t, vf, vi, li, i, lane, before):
+            if not conflicts_free(roads, conflicts, t, vf, vi, li, i, lane, before):
                 return YIELD, distance
             before += roads.lane_f[lane, r.LN_LENGTH]
     vi[f.V_GRANT, i] = entrance

@@ -22,13 +22,13 @@ from sim.world.lanes import F32, I32, find_lane, follow_lane
 from sim.world.maths import F, kernel, parallel_kernel, sincos, wrap
 from sim.world.observe import TruthArrays, observe_ego
 from sim.world.random import key
-from sim.world.roads import Roads
-from sim.world.scratch import Scratch, clear_lists, fill_lists, new_scratch
+from sim.world.roads import Conflicts, Grid, Lanes, Lights, Roads, Walk
+from sim.world.scratch import ENTRANCE, TOUCHED, Scratch, clear_lists, fill_lists, new_scratch
 from sim.world.signals import reset_signals, step_signals
 from sim.world.spawn import clear_vehicle, place_traffic, start_ego
 from sim.world.state import Buffers
 from sim.world.traffic import decide, move_traffic
-from sim.world.walkers import DOWN, STEPPED_OUT, place_walker, step_walker
+from sim.world.walkers import DOWN, place_walker, step_walker
 
 BLOCK = 8
 """Worlds that share one work space."""
@@ -87,16 +87,16 @@ def think(roads: Roads, b: Buffers, t: Scratch, w: int, k: int, tick: int, dt: f
     jf, li = b.jf[w], b.li[w]
     for j in range(jf.shape[1]):
         t.lights_left[j] = jf[f.J_STAGE_TIME, j] - jf[f.J_ELAPSED, j]
-    hazards = fill_lists(roads, t, vf, vi, pi, oi)
+    hazards = fill_lists(roads.lanes, t, vf, vi, pi, oi)
     changed = False
     for i in range(vf.shape[1]):
         mode = vi[f.V_MODE, i]
         if mode == f.ABSENT or mode == f.PARKED:
             continue
-        entrance = t.entrance[i]
+        entrance = t.links[ENTRANCE, i]
         light = -1
         if entrance >= 0 and t.to_line[i] < LIGHT_SIGHT:
-            light = roads.lane_i[entrance, r.LN_LIGHT]
+            light = roads.lanes.lane_i[entrance, r.LN_LIGHT]
         vi[f.V_LIGHT, i] = li[f.L_STATE, light] if light >= 0 else f.LIGHT_NONE
         if mode != f.TRAFFIC:
             continue
@@ -104,7 +104,7 @@ def think(roads: Roads, b: Buffers, t: Scratch, w: int, k: int, tick: int, dt: f
         vf[f.STUCK, i] = vf[f.STUCK, i] + dt if standing else F(0.0)
         if standing and entrance >= 0 and t.to_line[i] < F(6.0):
             vf[f.WAIT, i] += dt
-        decide(roads, t, vf, vi, pf, pi, of, li, t.lights_left, hazards, i)
+        decide(roads.lanes, roads.conflicts, t, vf, vi, pf, pi, of, li, t.lights_left, hazards, i)
         vf[f.CHANGE_TIMER, i] -= dt
         lane = vi[f.V_LANE, i]
         if vi[f.V_CHANGE_LANE, i] >= 0 and abs(vf[f.LAT, i]) < F(0.5):
@@ -115,9 +115,9 @@ def think(roads: Roads, b: Buffers, t: Scratch, w: int, k: int, tick: int, dt: f
             if (
                 not changed
                 and vi[f.V_CHANGE_LANE, i] < 0
-                and (roads.lane_i[lane, r.LN_LEFT] >= 0 or roads.lane_i[lane, r.LN_RIGHT] >= 0)
+                and (roads.lanes.lane_i[lane, r.LN_LEFT] >= 0 or roads.lanes.lane_i[lane, r.LN_RIGHT] >= 0)
             ):
-                changed = consider(roads, t, vf, vi, i, k, tick)
+                changed = consider(roads.lanes, t, vf, vi, i, k, tick)
     clear_lists(t, vi)
 
 
@@ -132,22 +132,24 @@ def move(
     for i in range(vf.shape[1]):
         mode = vi[f.V_MODE, i]
         if mode == f.TRAFFIC:
-            move_traffic(roads, vf, vi, i, dt)
-            ended = follow_lane(roads, vf, vi, i, k, tick)
+            move_traffic(roads.lanes, vf, vi, i, dt)
+            ended = follow_lane(roads.lanes, vf, vi, i, k, tick)
             stuck = vf[f.STUCK, i] > STUCK_LIMIT
             if ended or stuck:
                 b.wi[w, f.W_EXITS if ended else f.W_REMOVED] += 1
-                place_traffic(roads, presets, shares, vf, vi, of, oi, i, k, tick, wf[w, f.W_SPEED_FACTOR], True)
+                place_traffic(
+                    roads.lanes, roads.start, presets, shares, vf, vi, of, oi, i, k, tick, wf[w, f.W_SPEED_FACTOR], True
+                )
         elif mode == f.EXTERNAL:
             move_vehicle(vf, vi, i, dt, substeps)
             if i >= egos or b.ei[w, f.E_ROUTE_POINTS, i] < 2:
-                find_lane(roads, vf, vi, i)
+                find_lane(roads.lanes, roads.grid, vf, vi, i)
         elif mode == f.KINEMATIC or (mode == f.PARKED and vi[f.V_LANE, i] < 0):
-            find_lane(roads, vf, vi, i)
+            find_lane(roads.lanes, roads.grid, vf, vi, i)
     for j in range(pf.shape[1]):
         if pi[f.P_MODE, j] == f.TRAFFIC:
-            if step_walker(roads, vf, vi, pf, pi, li, j, k, tick, dt, wf[w, f.W_JAYWALK]):
-                place_walker(roads, pf, pi, j, k, tick)
+            if step_walker(roads.lanes, roads.grid, roads.walk, vf, vi, pf, pi, li, j, k, tick, dt, wf[w, f.W_JAYWALK]):
+                place_walker(roads.walk, pf, pi, j, k, tick)
         elif pi[f.P_MODE, j] == f.EXTERNAL:
             pf[f.X, j] += pf[f.P_VX, j] * dt
             pf[f.Y, j] += pf[f.P_VY, j] * dt
@@ -270,27 +272,44 @@ def step_world(
     for e in range(control.shape[1]):
         if vi[f.V_MODE, e] == f.EXTERNAL:
             take_control(control[w], vf, e)
-    step_signals(roads, b.jf[w], b.ji[w], b.lf[w], b.li[w], dt)
+    step_signals(roads.lights, b.jf[w], b.ji[w], b.lf[w], b.li[w], dt)
     think(roads, b, t, w, k, tick, dt)
     for e in range(egos):
-        t.pair[e] = vi[f.V_TOUCH, e]
+        t.links[TOUCHED, e] = vi[f.V_TOUCH, e]
     move(roads, presets, shares, b, w, k, tick, dt, substeps)
     collide(b, w, response)
     for e in range(egos):
         if vi[f.V_MODE, e] != f.ABSENT:
-            judge(roads, vf, vi, b.li[w], b.ef[w], b.ei[w], b.route[w, e], b.route_lane[w, e], e, t.pair[e], dt)
+            judge(
+                roads.lanes,
+                roads.grid,
+                vf,
+                vi,
+                b.li[w],
+                b.ef[w],
+                b.ei[w],
+                b.route[w, e],
+                b.route_lane[w, e],
+                e,
+                t.links[TOUCHED, e],
+                dt,
+            )
     b.wi[w, f.W_TICK] = tick
     b.wf[w, f.W_TIME] += dt
 
 
 @parallel_kernel
 def step_worlds(
-    roads: Roads,
+    lanes: Lanes,
+    conflicts: Conflicts,
+    grid: Grid,
+    lights: Lights,
+    walk: Walk,
+    start: I32,
     presets: F32,
     shares: F32,
     b: Buffers,
     control: F32,
-    nearest: int,
     dt: float,
     substeps: int,
     response: bool,
@@ -298,8 +317,9 @@ def step_worlds(
     """One step of all worlds."""  # fmt: skip
     worlds = b.vf.shape[0]
     for block in numba.prange((worlds + BLOCK - 1) // BLOCK):
-        t = new_scratch(roads.lane_i.shape[0], b.vf.shape[2], b.pf.shape[2], b.of.shape[2], nearest, b.jf.shape[2])
+        t = new_scratch(lanes.lane_i.shape[0], b.vf.shape[2], b.pf.shape[2] + b.of.shape[2], b.jf.shape[2])
         for w in range(block * BLOCK, min((block + 1) * BLOCK, worlds)):
+            roads = Roads(lanes, conflicts, grid, lights, walk, start)
             step_world(roads, presets, shares, b, t, control, w, dt, substeps, response)
 
 
@@ -316,7 +336,7 @@ def reset_world(roads: Roads, presets: F32, shares: F32, b: Buffers, w: int, len
     k = key(b.wi[w, f.W_SEED], w, b.wi[w, f.W_EPISODE])
     b.contact[w] = 0
     b.contact_impulse[w] = F(0.0)
-    reset_signals(roads, b.jf[w], b.ji[w], b.lf[w], b.li[w], k)
+    reset_signals(roads.lights, b.jf[w], b.ji[w], b.lf[w], b.li[w], k)
     for j in range(of.shape[1]):
         for row in range(of.shape[0]):
             of[row, j] = F(0.0)
@@ -327,27 +347,57 @@ def reset_world(roads: Roads, presets: F32, shares: F32, b: Buffers, w: int, len
     for i in range(vf.shape[1]):
         clear_vehicle(vf, vi, i)
     for e in range(egos):
-        start_ego(roads, presets, vf, vi, of, oi, b.ef[w], b.ei[w], b.route[w], b.route_lane[w], e, k, length)
+        start_ego(
+            roads.lanes,
+            roads.start,
+            presets,
+            vf,
+            vi,
+            of,
+            oi,
+            b.ef[w],
+            b.ei[w],
+            b.route[w],
+            b.route_lane[w],
+            e,
+            k,
+            length,
+        )
     cars = np.int32(b.wf[w, f.W_DENSITY] * F(vf.shape[1] - egos) + F(0.5))
     for i in range(egos, egos + cars):
-        place_traffic(roads, presets, shares, vf, vi, of, oi, i, k, 0, b.wf[w, f.W_SPEED_FACTOR], True)
+        place_traffic(
+            roads.lanes, roads.start, presets, shares, vf, vi, of, oi, i, k, 0, b.wf[w, f.W_SPEED_FACTOR], True
+        )
     people = np.int32(b.wf[w, f.W_WALKER_DENSITY] * F(pf.shape[1]) + F(0.5))
     for j in range(pf.shape[1]):
-        place_walker(roads, pf, pi, j, k, 0)
+        place_walker(roads.walk, pf, pi, j, k, 0)
         if j >= people:
             pi[f.P_MODE, j] = f.ABSENT
     for e in range(egos):
-        locate(roads, vf, vi, b.ef[w], b.ei[w], b.route[w, e], b.route_lane[w, e], e)
+        locate(roads.lanes, roads.grid, vf, vi, b.ef[w], b.ei[w], b.route[w, e], b.route_lane[w, e], e)
         front = np.int32(b.ef[w, f.E_ALONG, e] + vf[f.HALF_LENGTH, e]) + 1
-        b.ei[w, f.E_STOP_POINT, e] = next_line(roads, b.ei[w], b.route_lane[w, e], e, front)
-        show_line(roads, b.li[w], b.ef[w], b.ei[w], b.route_lane[w, e], e)
+        b.ei[w, f.E_STOP_POINT, e] = next_line(roads.lanes, b.ei[w], b.route_lane[w, e], e, front)
+        show_line(roads.lanes, b.li[w], b.ef[w], b.ei[w], b.route_lane[w, e], e)
 
 
 @parallel_kernel
-def reset_worlds(roads: Roads, presets: F32, shares: F32, b: Buffers, mask: NDArray[np.bool_], length: float) -> None:
+def reset_worlds(
+    lanes: Lanes,
+    conflicts: Conflicts,
+    grid: Grid,
+    lights: Lights,
+    walk: Walk,
+    start: I32,
+    presets: F32,
+    shares: F32,
+    b: Buffers,
+    mask: NDArray[np.bool_],
+    length: float,
+) -> None:
     """Reset the worlds of `mask`."""
     for w in numba.prange(b.vf.shape[0]):
         if mask[w]:
+            roads = Roads(lanes, conflicts, grid, lights, walk, start)
             reset_world(roads, presets, shares, b, w, length)
 
 
@@ -356,10 +406,11 @@ def observe_worlds(b: Buffers, classes: I32, out: TruthArrays) -> None:
     """Write the truth of all egos."""
     worlds = b.vf.shape[0]
     for block in numba.prange((worlds + BLOCK - 1) // BLOCK):
-        t = new_scratch(0, 0, 0, 0, out.objects.shape[2], 0)
+        ids = np.zeros(out.objects.shape[2], np.int32)
+        distance = np.zeros(out.objects.shape[2], np.float32)
         for w in range(block * BLOCK, min((block + 1) * BLOCK, worlds)):
             for e in range(b.ei.shape[2]):
                 observe_ego(
-                    t, classes, b.vf[w], b.vi[w], b.pf[w], b.pi[w], b.of[w], b.oi[w], b.ef[w], b.ei[w],
+                    ids, distance, classes, b.vf[w], b.vi[w], b.pf[w], b.pi[w], b.of[w], b.oi[w], b.ef[w], b.ei[w],
                     b.route[w, e], out, w, e,
                 )  # fmt: skip

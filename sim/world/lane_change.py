@@ -10,8 +10,8 @@ from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.lanes import F32, I32, draw_path, project, set_lane_pose
 from sim.world.maths import F, kernel
-from sim.world.roads import Roads
-from sim.world.scratch import Scratch
+from sim.world.roads import Lanes
+from sim.world.scratch import AFTER, HEAD, Scratch
 from sim.world.traffic import NO_GAP, idm, leader_ahead, wished_speed
 
 SAFE_BRAKING = F(-3.0)
@@ -34,16 +34,16 @@ def follow(vf: F32, i: int, wish: float, gap: float, leader: float) -> float:
 def neighbours(t: Scratch, vf: F32, lane: int, s: float, i: int) -> tuple[int, int]:
     """(vehicle behind, vehicle ahead) of place s on a lane, -1 for none."""
     behind = np.int32(-1)
-    j = t.head[lane]
+    j = t.heads[HEAD, lane]
     while j >= 0 and vf[f.S, j] <= s:
         if j != i:
             behind = j
-        j = t.after[j]
+        j = t.links[AFTER, j]
     return behind, j
 
 
 @kernel
-def advantage(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, target: int, wish: float, must: bool) -> float:
+def advantage(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, target: int, wish: float, must: bool) -> float:
     """MOBIL's gain of changing to lane `target`, m/s^2; below GAIN where it is not safe or not worth it."""
     no = F(-100.0)
     s, _lat, _p = project(roads, target, vf[f.S, i], vf[f.X, i], vf[f.Y, i])
@@ -66,16 +66,16 @@ def advantage(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, target: int, w
     elif length - s < F(30.0):
         # what comes after the end of the target lane counts as well
         for n in range(roads.lane_i[target, r.LN_SUCCESSORS]):
-            j = t.head[roads.lane_i[target, r.LN_NEXT + n]]
+            j = t.heads[HEAD, roads.lane_i[target, r.LN_NEXT + n]]
             if j >= 0 and length - s + vf[f.S, j] - vf[f.HALF_LENGTH, j] - half < F(2.0):
                 return no
     cost = F(0.0)
     if behind < 0 and s < F(30.0):
         for n in range(roads.lane_i[target, r.LN_PREDECESSORS]):
             source = roads.lane_i[target, r.LN_BEFORE + n]
-            j = t.head[source]
-            while j >= 0 and t.after[j] >= 0:
-                j = t.after[j]
+            j = t.heads[HEAD, source]
+            while j >= 0 and t.links[AFTER, j] >= 0:
+                j = t.links[AFTER, j]
             if j >= 0:
                 behind = j
                 gap = s + roads.lane_f[source, r.LN_LENGTH] - vf[f.S, j] - vf[f.HALF_LENGTH, j] - half
@@ -98,7 +98,7 @@ def advantage(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, target: int, w
 
 
 @kernel
-def consider(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, k: int, tick: int) -> bool:
+def consider(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, k: int, tick: int) -> bool:
     """Change lanes if that is possible and pays; True where vehicle i changed. The lists still show the old lane."""
     lane = vi[f.V_LANE, i]
     left = roads.lane_i[lane, r.LN_LEFT]

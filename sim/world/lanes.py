@@ -13,7 +13,7 @@ from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.maths import F, kernel, wrap
 from sim.world.random import choice
-from sim.world.roads import Roads
+from sim.world.roads import Grid, Lanes
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -23,7 +23,7 @@ HEADING_WEIGHT = F(8.0)
 
 
 @kernel
-def project(roads: Roads, lane: int, s: float, x: float, y: float) -> tuple[float, float, int]:
+def project(roads: Lanes, lane: int, s: float, x: float, y: float) -> tuple[float, float, int]:
     """(s, metres to the right, point) of a place beside `lane`, starting the search from `s`.
 
     Steps from point to point towards the foot of the perpendicular; s may leave [0, length] by the last piece.
@@ -54,21 +54,23 @@ def project(roads: Roads, lane: int, s: float, x: float, y: float) -> tuple[floa
 
 
 @kernel
-def nearest_lane(roads: Roads, x: float, y: float, cos: float, sin: float) -> tuple[int, float, float]:
+def nearest_lane(roads: Lanes, grid: Grid, x: float, y: float, cos: float, sin: float) -> tuple[int, float, float]:
     """(lane, s, metres to the right of its centre) of the lane that suits a pose best; lane -1 far from every lane.
 
     Distance counts less the heading: of two lanes that cross or run side by side the one of the same direction wins.
     """
-    cell = roads.grid_f[2]
-    cx = np.int32(math.floor((x - roads.grid_f[0]) / cell))
-    cy = np.int32(math.floor((y - roads.grid_f[1]) / cell))
-    if cx < 0 or cy < 0 or cx >= roads.grid_i[0] or cy >= roads.grid_i[1]:
+    cell = grid.frame[2]
+    nx = np.int32(grid.frame[3])
+    ny = np.int32(grid.frame[4])
+    cx = np.int32(math.floor((x - grid.frame[0]) / cell))
+    cy = np.int32(math.floor((y - grid.frame[1]) / cell))
+    if cx < 0 or cy < 0 or cx >= nx or cy >= ny:
         return np.int32(-1), F(0.0), F(0.0)
-    c = cy * roads.grid_i[0] + cx
+    c = cy * nx + cx
     best = FAR
     found = np.int32(-1)
-    for row in range(roads.grid_first[c], roads.grid_first[c + 1]):
-        p = roads.grid_point[row]
+    for row in range(grid.first[c], grid.first[c + 1]):
+        p = grid.point[row]
         dx = x - roads.point[p, r.R_X]
         dy = y - roads.point[p, r.R_Y]
         cost = dx * dx + dy * dy
@@ -79,20 +81,20 @@ def nearest_lane(roads: Roads, x: float, y: float, cos: float, sin: float) -> tu
                 found = p
     if found < 0:
         return np.int32(-1), F(0.0), F(0.0)
-    lane = roads.point_lane[found]
+    lane = grid.lane[found]
     start = F(found - roads.lane_i[lane, r.LN_FIRST]) * roads.lane_f[lane, r.LN_SPACING]
     s, lat, _ = project(roads, lane, start, x, y)
     return lane, clamp_s(roads, lane, s), lat
 
 
 @kernel
-def clamp_s(roads: Roads, lane: int, s: float) -> float:
+def clamp_s(roads: Lanes, lane: int, s: float) -> float:
     """s within the lane."""
     return min(max(s, F(0.0)), roads.lane_f[lane, r.LN_LENGTH])
 
 
 @kernel
-def draw_next(roads: Roads, lane: int, k: int, tick: int, stream: int) -> int:
+def draw_next(roads: Lanes, lane: int, k: int, tick: int, stream: int) -> int:
     """A random lane that follows `lane` and leads on, -1 for none."""
     if lane < 0:
         return np.int32(-1)
@@ -103,7 +105,7 @@ def draw_next(roads: Roads, lane: int, k: int, tick: int, stream: int) -> int:
 
 
 @kernel
-def draw_path(roads: Roads, vi: I32, i: int, k: int, tick: int) -> None:
+def draw_path(roads: Lanes, vi: I32, i: int, k: int, tick: int) -> None:
     """Draw all lanes after the present one anew."""
     vi[f.V_NEXT1, i] = draw_next(roads, vi[f.V_LANE, i], k, tick, 64 * i + 1)
     vi[f.V_NEXT2, i] = draw_next(roads, vi[f.V_NEXT1, i], k, tick, 64 * i + 2)
@@ -111,7 +113,7 @@ def draw_path(roads: Roads, vi: I32, i: int, k: int, tick: int) -> None:
 
 
 @kernel
-def set_lane_pose(roads: Roads, vf: F32, i: int, lane: int, s: float, p: int, lat: float) -> None:
+def set_lane_pose(roads: Lanes, vf: F32, i: int, lane: int, s: float, p: int, lat: float) -> None:
     """Write s, lat, heading, height and pitch for a vehicle on a lane."""
     vf[f.S, i] = s
     vf[f.LAT, i] = lat
@@ -128,7 +130,7 @@ def set_lane_pose(roads: Roads, vf: F32, i: int, lane: int, s: float, p: int, la
 
 
 @kernel
-def follow_lane(roads: Roads, vf: F32, vi: I32, i: int, k: int, tick: int) -> bool:
+def follow_lane(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> bool:
     """Bring s and lat of a lane-keeping vehicle up to its pose; True where its road has ended."""
     lane = vi[f.V_LANE, i]
     s, lat, p = project(roads, lane, vf[f.S, i] + vf[f.SPEED, i] * F(0.1), vf[f.X, i], vf[f.Y, i])
@@ -158,7 +160,7 @@ def follow_lane(roads: Roads, vf: F32, vi: I32, i: int, k: int, tick: int) -> bo
 
 
 @kernel
-def find_lane(roads: Roads, vf: F32, vi: I32, i: int) -> None:
+def find_lane(roads: Lanes, grid: Grid, vf: F32, vi: I32, i: int) -> None:
     """Find the lane of a vehicle that is free to go anywhere; keep the old one while it fits."""
     lane = vi[f.V_LANE, i]
     if lane >= 0:
@@ -168,7 +170,7 @@ def find_lane(roads: Roads, vf: F32, vi: I32, i: int) -> None:
         if inside and abs(lat) < roads.point[p, r.R_HALF] and cos > F(0.3):
             set_lane_pose(roads, vf, i, lane, s, p, lat)
             return
-    lane, s, lat = nearest_lane(roads, vf[f.X, i], vf[f.Y, i], vf[f.COS, i], vf[f.SIN, i])
+    lane, s, lat = nearest_lane(roads, grid, vf[f.X, i], vf[f.Y, i], vf[f.COS, i], vf[f.SIN, i])
     if lane != vi[f.V_LANE, i]:
         vi[f.V_LANE, i] = lane
         vi[f.V_NEXT1, i] = -1
@@ -183,15 +185,7 @@ def find_lane(roads: Roads, vf: F32, vi: I32, i: int) -> None:
 
 
 @kernel
-def ahead_lane(vi: I32, i: int, n: int) -> int:
-    """The n-th lane of a vehicle's path: 0 the present one."""
-    if n == 0:
-        return vi[f.V_LANE, i]
-    return vi[f.V_NEXT1 + n - 1, i]
-
-
-@kernel
-def path_point(roads: Roads, vf: F32, vi: I32, i: int, distance: float) -> tuple[float, float, float, float, bool]:
+def path_point(roads: Lanes, vf: F32, vi: I32, i: int, distance: float) -> tuple[float, float, float, float, bool]:
     """(x, y, cos, sin, on) of the path `distance` ahead of the vehicle's s; on is False beyond the known lanes."""
     s = vf[f.S, i] + distance
     lane = vi[f.V_LANE, i]

@@ -18,12 +18,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function) -> Function:
-    """Compile for use inside other kernels: cached, no fastmath, C division."""
-    return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
+    """Compile for use inside other kernels (not from Python): no fastmath, C division."""
+    options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Function, numba.njit(**options)(function))
 
 
 def parallel_kernel(function: Function) -> Function:
-    """As `kernel`, for a loop over worlds with numba.prange."""
+    """Compile a loop over worlds with numba.prange, to be called from Python; kept in Numba's cache."""
     return cast(Function, numba.njit(cache=True, error_model="numpy", parallel=True)(function))
 
 

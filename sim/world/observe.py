@@ -7,12 +7,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from sim.world import fields as f
 from sim.world.lanes import F32, I32
 from sim.world.maths import F, kernel, wrap
-from sim.world.scratch import Scratch
 
 HORIZON = F(80.0)
 """Metres within which objects are known."""
@@ -35,7 +32,9 @@ class TruthArrays(NamedTuple):
 
 
 @kernel
-def gather(t: Scratch, body: F32, present: I32, x: float, y: float, skip: int, first: int, most: int, n: int) -> int:
+def gather(
+    ids: I32, distance: F32, body: F32, present: I32, x: float, y: float, skip: int, first: int, most: int, n: int
+) -> int:
     """Merge the bodies of one buffer into the list of the nearest; ids start at `first`. Returns the list's length."""
     for j in range(body.shape[1]):
         dx = body[f.X, j] - x
@@ -46,16 +45,16 @@ def gather(t: Scratch, body: F32, present: I32, x: float, y: float, skip: int, f
         if n < most:
             place = n
             n += 1
-        elif d < t.distance[most - 1]:
+        elif d < distance[most - 1]:
             place = most - 1
         else:
             continue
-        while place > 0 and t.distance[place - 1] > d:
-            t.distance[place] = t.distance[place - 1]
-            t.pair[place] = t.pair[place - 1]
+        while place > 0 and distance[place - 1] > d:
+            distance[place] = distance[place - 1]
+            ids[place] = ids[place - 1]
             place -= 1
-        t.distance[place] = d
-        t.pair[place] = first + j
+        distance[place] = d
+        ids[place] = first + j
     return n
 
 
@@ -74,7 +73,8 @@ def write_body(out: F32, body: F32, j: int, x: float, y: float, yaw: float, cos:
 
 @kernel
 def observe_ego(
-    t: Scratch,
+    ids: I32,
+    distance: F32,
     classes: I32,
     vf: F32,
     vi: I32,
@@ -102,13 +102,13 @@ def observe_ego(
 
     vehicles, walkers = vf.shape[1], pf.shape[1]
     most = out.objects.shape[2]
-    n = gather(t, vf, vi[f.V_MODE], x, y, e, 0, most, 0)
-    n = gather(t, pf, pi[f.P_MODE], x, y, -1, vehicles, most, n)
-    n = gather(t, of, oi[f.O_MODE], x, y, -1, vehicles + walkers, most, n)
+    n = gather(ids, distance, vf, vi[f.V_MODE], x, y, e, 0, most, 0)
+    n = gather(ids, distance, pf, pi[f.P_MODE], x, y, -1, vehicles, most, n)
+    n = gather(ids, distance, of, oi[f.O_MODE], x, y, -1, vehicles + walkers, most, n)
     for m in range(n):
         row = out.objects[w, e, m]
-        j = t.pair[m]
-        d = math.sqrt(t.distance[m])
+        j = ids[m]
+        d = math.sqrt(distance[m])
         if j < vehicles:
             write_body(row, vf, j, x, y, yaw, cos, sin, d)
             # over ground, in ego axes: turn the body's own velocity

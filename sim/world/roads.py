@@ -1,7 +1,7 @@
 """The road network as kernels read it: LaneTables and WalkTables packed for the cache, and what can be known before.
 
 A row of `point` is half a cache line that holds all of a lane's point. Of a town, computed once: how fast a curve may
-be taken, which lanes lead nowhere, where crossings meet lanes, which lights stop the traffic over a crossing.
+be taken, which lanes lead nowhere, which lights stop the traffic over a crossing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ LN_LENGTH, LN_SPACING, LN_LIMIT, LN_PITCH = range(4)
 # columns of Roads.lane_i; then the successors
 (
     LN_FIRST, LN_COUNT, LN_JUNCTION, LN_LEFT, LN_RIGHT, LN_CONTROL, LN_LIGHT, LN_TURN, LN_ENDS, LN_SUCCESSORS,
-    LN_PREDECESSORS, LN_CONFLICT, LN_CONFLICT_END, LN_CROSS, LN_CROSS_END, LN_OPEN, LN_NEXT,
-) = range(17)  # fmt: skip
+    LN_PREDECESSORS, LN_CONFLICT, LN_CONFLICT_END, LN_OPEN, LN_NEXT,
+) = range(15)  # fmt: skip
 LN_BEFORE = LN_NEXT + 8
 LANE_INTS = LN_BEFORE + 8
 # columns of Roads.conflict_f and conflict_i
@@ -41,52 +41,75 @@ SLOW_DOWN = 1.5
 """m/s^2 of slowing down for a curve."""
 
 
-class Roads(NamedTuple):
-    """Flat arrays; see the column names above."""
+class Lanes(NamedTuple):
+    """Lanes and their points; kernels that need no more get this alone (fewer arguments compile and run faster)."""
 
     point: F32
     """[P, 8]"""
-    point_lane: I32
     lane_f: F32
     """[L, 4]"""
     lane_i: I32
     """[L, LANE_INTS]"""
-    start: I32
-    """Lanes where traffic may start: outside junctions, leading somewhere."""
-    conflict_f: F32
-    conflict_i: I32
-    light_i: I32
-    """[S, 2] junction, group"""
-    light_f: F32
-    """[S, 3] x, y, yaw"""
+
+
+class Conflicts(NamedTuple):
+    """Shared areas of connecting lanes: rows LN_CONFLICT : LN_CONFLICT_END."""
+
+    real: F32
+    whole: I32
+
+
+class Grid(NamedTuple):
+    """Which points are near a place."""
+
+    first: I32
+    point: I32
+    lane: I32
+    """[P] lane of each point"""
+    frame: F32
+    """[5] origin x, y; cell; cells in x, y"""
+
+
+class Lights(NamedTuple):
+    """Traffic lights and their junctions."""
+
+    of_junction: I32
+    """[J + 1] rows of `order`"""
+    order: I32
+    """Lights by junction."""
+    group: I32
+    """[S] place in the junction's cycle"""
     groups: I32
     """[J] groups in the junction's cycle"""
-    junction_light: I32
-    """[J + 1] rows of `light_order`"""
-    light_order: I32
-    """Lights by junction."""
-    grid_first: I32
-    grid_point: I32
-    grid_f: F32
-    """[3] origin x, y, cell"""
-    grid_i: I32
-    """[2] cells in x, y"""
+
+
+class Walk(NamedTuple):
+    """The graph of sidewalks and crossings."""
+
     vertex: F32
     """[V, 3]"""
     vertex_first: I32
     vertex_edge: I32
     edge_i: I32
     edge_f: F32
-    edge_light: I32
-    """Lights whose traffic a crossing meets before their stop line: rows G_LIGHT : G_LIGHT_END."""
-    cross_edge: I32
-    """Crossings by lane: rows LN_CROSS : LN_CROSS_END."""
-    cross_s: F32
-    """Where on the lane."""
+    light: I32
+    """Lights whose traffic a crossing meets on its way to them: rows G_LIGHT : G_LIGHT_END."""
+
+
+class Roads(NamedTuple):
+    """All of it."""
+
+    lanes: Lanes
+    conflicts: Conflicts
+    grid: Grid
+    lights: Lights
+    walk: Walk
+    start: I32
+    """Lanes where traffic may start: outside junctions, leading somewhere."""
 
 
 def _bounds(t: LaneTables) -> F32:
-    """[P] m/s at which each point of a lane may be passed: speed limit, curvature, and slowing down for both in time."""
+    """[P] m/s at which each point of a lane may be passed: speed limit, curvature, slowing down for both in time."""
     bound = np.empty(len(t.x))
     for lane, (first, count) in enumerate(zip(t.first_point, t.point_count)):
         yaw = np.unwrap(t.yaw[first : first + count].astype(np.float64))
@@ -110,36 +133,19 @@ def _dead_ends(t: LaneTables) -> NDArray[np.bool_]:
         dead = following | dead
 
 
-def _crossings(t: LaneTables, w: WalkTables) -> tuple[list[list[tuple[float, int]]], list[list[int]]]:
-    """For each lane the (s, edge) of the crossings over it; for each edge the lights that stop traffic over it."""
-    by_lane: list[list[tuple[float, int]]] = [[] for _ in range(len(t.length))]
-    by_edge: list[list[int]] = [[] for _ in range(len(w.edge_from))]
-    start = np.ones(len(t.x), np.bool_)
-    start[t.first_point + t.point_count - 1] = False
-    index = np.flatnonzero(start)
-    ax, ay = t.x[index].astype(np.float64), t.y[index].astype(np.float64)
-    bx, by = t.x[index + 1].astype(np.float64), t.y[index + 1].astype(np.float64)
+def _crossing_lights(t: LaneTables, w: WalkTables) -> list[list[int]]:
+    """For each edge the lights that hold back the traffic over it: those of the arm that it crosses."""
+    lights: list[list[int]] = [[] for _ in range(len(w.edge_from))]
     for edge in np.flatnonzero(w.edge_crossing):
-        px, py = float(w.x[w.edge_from[edge]]), float(w.y[w.edge_from[edge]])
-        qx, qy = float(w.x[w.edge_to[edge]]), float(w.y[w.edge_to[edge]])
-        near = np.flatnonzero((np.abs(ax - (px + qx) / 2) < 40) & (np.abs(ay - (py + qy) / 2) < 40))
-        dx, dy, ex, ey = bx[near] - ax[near], by[near] - ay[near], qx - px, qy - py
-        cross = dx * ey - dy * ex
-        with np.errstate(divide="ignore", invalid="ignore"):
-            along = ((px - ax[near]) * ey - (py - ay[near]) * ex) / cross
-            across = ((px - ax[near]) * dy - (py - ay[near]) * dx) / cross
-        hit = near[(along >= 0) & (along < 1) & (across >= 0) & (across <= 1)]
-        for k in hit:
-            lane = int(t.point_lane[index[k]])
-            place = float(index[k] - t.first_point[lane]) * float(t.spacing[lane])
-            by_lane[lane].append((place, int(edge)))
-            for successor in t.successors[lane]:
-                if successor >= 0 and t.light[successor] >= 0 and t.junction[lane] < 0:
-                    by_edge[edge].append(int(t.light[successor]))
-            # a crossing behind the stop line, on the connecting lane itself, belongs to the arm it starts from
-            if t.light[lane] >= 0 and place < 0.5 * t.length[lane]:
-                by_edge[edge].append(int(t.light[lane]))
-    return [sorted(rows) for rows in by_lane], [sorted(set(rows)) for rows in by_edge]
+        for row in range(w.crossing_first[edge], w.crossing_first[edge + 1]):
+            lane = w.crossing_lane[row]
+            if t.junction[lane] < 0:
+                bound = [int(t.light[n]) for n in t.successors[lane] if n >= 0]
+            else:
+                # behind the stop line: the arm that the lane starts from, not the one that it leads to
+                bound = [int(t.light[lane])] if w.crossing_begin[row] < 0.4 * t.length[lane] else []
+            lights[edge].extend(light for light in bound if light >= 0)
+    return [sorted(set(rows)) for rows in lights]
 
 
 def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
@@ -148,8 +154,24 @@ def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
     f4, i4 = np.float32, np.int32
     none = np.zeros(0, i4)
     nothing = np.zeros(0, f4)
-    w = walk or WalkTables(nothing, nothing, nothing, none, none, nothing, none, np.zeros(0, np.bool_), none, none)
-    by_lane, by_edge = _crossings(t, w)
+    zero = np.zeros(1, i4)
+    w = walk or WalkTables(
+        nothing,
+        nothing,
+        nothing,
+        none,
+        none,
+        nothing,
+        none,
+        np.zeros(0, np.bool_),
+        zero,
+        none,
+        zero,
+        none,
+        nothing,
+        nothing,
+    )
+    by_edge = _crossing_lights(t, w)
     dead = _dead_ends(t)
 
     point = np.stack([t.x, t.y, t.z, t.yaw, np.cos(t.yaw), np.sin(t.yaw), t.half_width, _bounds(t)], axis=1)
@@ -169,8 +191,6 @@ def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
         lane_i[lane, LN_BEFORE : LN_BEFORE + len(before)] = before
         lane_i[lane, LN_PREDECESSORS] = len(before)
     lane_i[:, LN_CONFLICT], lane_i[:, LN_CONFLICT_END] = t.conflict_first[:-1], t.conflict_first[1:]
-    crossings = np.cumsum([0] + [len(rows) for rows in by_lane])
-    lane_i[:, LN_CROSS], lane_i[:, LN_CROSS_END] = crossings[:-1], crossings[1:]
     last = t.first_point + t.point_count - 1
     pitch = np.arctan2(t.z[last] - t.z[t.first_point], t.length)
     lane_f = np.stack([t.length, t.spacing, t.speed_limit, pitch], axis=1)
@@ -192,30 +212,25 @@ def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
         return np.ascontiguousarray(array, i4)
 
     return Roads(
-        point=real(point),
-        point_lane=whole(t.point_lane),
-        lane_f=real(lane_f),
-        lane_i=lane_i,
-        start=whole(start),
-        conflict_f=real(
-            np.stack([t.conflict_begin, t.conflict_end, t.conflict_other_begin, t.conflict_other_end], axis=1)
+        lanes=Lanes(real(point), real(lane_f), lane_i),
+        conflicts=Conflicts(
+            real(np.stack([t.conflict_begin, t.conflict_end, t.conflict_other_begin, t.conflict_other_end], axis=1)),
+            whole(np.stack([t.conflict_lane, t.conflict_yield], axis=1)),
         ),
-        conflict_i=whole(np.stack([t.conflict_lane, t.conflict_yield], axis=1)),
-        light_i=whole(np.stack([t.light_junction, t.light_group], axis=1)),
-        light_f=real(np.stack([t.light_x, t.light_y, t.light_yaw], axis=1)),
-        groups=whole(t.group_count),
-        junction_light=per_junction,
-        light_order=order,
-        grid_first=whole(t.grid_first),
-        grid_point=whole(t.grid_point),
-        grid_f=real(np.array([t.grid_origin[0], t.grid_origin[1], t.grid_cell])),
-        grid_i=whole(t.grid_size),
-        vertex=real(np.stack([w.x, w.y, w.z], axis=1)),
-        vertex_first=whole(w.vertex_first) if len(w.x) else np.zeros(1, i4),
-        vertex_edge=whole(w.vertex_edge),
-        edge_i=whole(edge_i),
-        edge_f=real(np.stack([length, w.edge_half_width, dx / length, dy / length], axis=1)),
-        edge_light=whole(np.array([light for rows in by_edge for light in rows], i4)),
-        cross_edge=whole(np.array([edge for rows in by_lane for _, edge in rows], i4)),
-        cross_s=real(np.array([s for rows in by_lane for s, _ in rows], f4)),
+        grid=Grid(
+            whole(t.grid_first),
+            whole(t.grid_point),
+            whole(t.point_lane),
+            real(np.array([t.grid_origin[0], t.grid_origin[1], t.grid_cell, t.grid_size[0], t.grid_size[1]])),
+        ),
+        lights=Lights(per_junction, order, whole(t.light_group), whole(t.group_count)),
+        walk=Walk(
+            real(np.stack([w.x, w.y, w.z], axis=1)),
+            whole(w.vertex_first),
+            whole(w.vertex_edge),
+            whole(edge_i),
+            real(np.stack([length, w.edge_half_width, dx / length, dy / length], axis=1)),
+            whole(np.array([light for rows in by_edge for light in rows], i4)),
+        ),
+        start=whole(start),
     )

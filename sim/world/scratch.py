@@ -1,6 +1,6 @@
 # Numbers in kernels are float32 and int32 scalars, which mypy does not take for float and int.
 # mypy: disable-error-code="arg-type, return-value, assignment, operator, no-any-return"
-"""Who is where on the lane graph in this step: lists by lane and by entrance, rebuilt each step, never part of a state."""
+"""Who is where on the lane graph in this step: lists by lane and by entrance, rebuilt each step, not state."""
 
 from __future__ import annotations
 
@@ -12,56 +12,47 @@ from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.lanes import F32, I32
 from sim.world.maths import F, kernel
-from sim.world.roads import Roads
+from sim.world.roads import Lanes
 
 SIGHT = F(80.0)
 """Metres ahead that a driver looks for an entrance."""
 
 
+# rows of Scratch.heads and Scratch.links
+HEAD, WAITING = range(2)
+AFTER, WAITING_AFTER, ENTRANCE, TOUCHED = range(4)
+
+
 class Scratch(NamedTuple):
     """Work space of a thread for one world at a time."""
 
-    head: I32
-    """[L] first vehicle (least s) on each lane, -1 none."""
-    after: I32
-    """[N] the next vehicle ahead on the same lane."""
-    waiting: I32
-    """[L] first of the vehicles that will enter this connecting lane next."""
-    waiting_after: I32
-    """[N]"""
-    entrance: I32
-    """[N] the connecting lane that a vehicle will enter next, -1 none in sight."""
+    heads: I32
+    """[2, L] first vehicle (least s) on each lane; first of those that will enter this connecting lane next."""
+    links: I32
+    """[4, N] the next vehicle ahead on the same lane; the next that waits for the same entrance; the connecting lane
+    that a vehicle will enter next, -1 none in sight; V_TOUCH before the step."""
     to_line: F32
-    """[N] metres from its front bumper to that entrance's stop line."""
+    """[N] metres from the front bumper to the stop line of the next entrance."""
     hazard: I32
     """[H, 2] kind (0 vehicle, 1 pedestrian, 2 obstacle) and slot of what is not an orderly vehicle on its lane."""
-    pair: I32
-    """[max(N, K)] ids of the nearest objects; contacts of the last step."""
-    distance: F32
-    """[K] the same."""
     lights_left: F32
     """[J] seconds left of each junction's stage."""
 
 
 @kernel
-def new_scratch(lanes: int, vehicles: int, walkers: int, statics: int, nearest: int, junctions: int) -> Scratch:
+def new_scratch(lanes: int, vehicles: int, others: int, junctions: int) -> Scratch:
     """Empty lists."""
     return Scratch(
-        np.full(lanes, -1, np.int32),
-        np.full(vehicles, -1, np.int32),
-        np.full(lanes, -1, np.int32),
-        np.full(vehicles, -1, np.int32),
-        np.full(vehicles, -1, np.int32),
+        np.full((2, lanes), -1, np.int32),
+        np.full((4, vehicles), -1, np.int32),
         np.zeros(vehicles, np.float32),
-        np.zeros((vehicles + walkers + statics, 2), np.int32),
-        np.zeros(max(nearest, vehicles), np.int32),
-        np.zeros(nearest, np.float32),
+        np.zeros((vehicles + others, 2), np.int32),
         np.zeros(junctions, np.float32),
     )
 
 
 @kernel
-def find_entrance(roads: Roads, vf: F32, vi: I32, i: int) -> tuple[int, float]:
+def find_entrance(roads: Lanes, vf: F32, vi: I32, i: int) -> tuple[int, float]:
     """(connecting lane, metres from the front bumper to its stop line) of the next junction on the path."""
     lane = vi[f.V_LANE, i]
     distance = roads.lane_f[lane, r.LN_LENGTH] - vf[f.S, i] - vf[f.HALF_LENGTH, i]
@@ -78,12 +69,12 @@ def find_entrance(roads: Roads, vf: F32, vi: I32, i: int) -> tuple[int, float]:
 
 
 @kernel
-def fill_lists(roads: Roads, t: Scratch, vf: F32, vi: I32, pi: I32, oi: I32) -> int:
+def fill_lists(roads: Lanes, t: Scratch, vf: F32, vi: I32, pi: I32, oi: I32) -> int:
     """Fill the lists for a world; returns the number of hazards. Undo with `clear_lists`."""
     hazards = 0
     for i in range(vf.shape[1]):
-        t.entrance[i] = -1
-        t.after[i] = -1
+        t.links[ENTRANCE, i] = -1
+        t.links[AFTER, i] = -1
         mode = vi[f.V_MODE, i]
         if mode == f.ABSENT:
             continue
@@ -96,22 +87,22 @@ def fill_lists(roads: Roads, t: Scratch, vf: F32, vi: I32, pi: I32, oi: I32) -> 
             listed = mode == f.TRAFFIC or (abs(vf[f.LAT, i]) < half and abs(vf[f.HEADING, i]) < F(1.2))
         if listed:
             s = vf[f.S, i]
-            j = t.head[lane]
+            j = t.heads[HEAD, lane]
             if j < 0 or s < vf[f.S, j]:
-                t.after[i] = j
-                t.head[lane] = i
+                t.links[AFTER, i] = j
+                t.heads[HEAD, lane] = i
             else:
-                while t.after[j] >= 0 and vf[f.S, t.after[j]] <= s:
-                    j = t.after[j]
-                t.after[i] = t.after[j]
-                t.after[j] = i
+                while t.links[AFTER, j] >= 0 and vf[f.S, t.links[AFTER, j]] <= s:
+                    j = t.links[AFTER, j]
+                t.links[AFTER, i] = t.links[AFTER, j]
+                t.links[AFTER, j] = i
             if mode != f.PARKED:
                 entrance, distance = find_entrance(roads, vf, vi, i)
                 if entrance >= 0:
-                    t.entrance[i] = entrance
+                    t.links[ENTRANCE, i] = entrance
                     t.to_line[i] = distance
-                    t.waiting_after[i] = t.waiting[entrance]
-                    t.waiting[entrance] = i
+                    t.links[WAITING_AFTER, i] = t.heads[WAITING, entrance]
+                    t.heads[WAITING, entrance] = i
         if (
             not listed
             or vi[f.V_CHANGE_LANE, i] >= 0
@@ -144,8 +135,8 @@ def clear_lists(t: Scratch, vi: I32) -> None:
     for i in range(vi.shape[1]):
         lane = vi[f.V_LANE, i]
         if lane >= 0:
-            t.head[lane] = -1
+            t.heads[HEAD, lane] = -1
         if vi[f.V_CHANGE_LANE, i] >= 0:
-            t.head[vi[f.V_CHANGE_LANE, i]] = -1
-        if t.entrance[i] >= 0:
-            t.waiting[t.entrance[i]] = -1
+            t.heads[HEAD, vi[f.V_CHANGE_LANE, i]] = -1
+        if t.links[ENTRANCE, i] >= 0:
+            t.heads[WAITING, t.links[ENTRANCE, i]] = -1

@@ -11,7 +11,7 @@ from sim.world import roads as r
 from sim.world.lanes import F32, I32, draw_next, draw_path, set_lane_pose
 from sim.world.maths import F, kernel, sincos
 from sim.world.random import choice, uniform
-from sim.world.roads import Roads
+from sim.world.roads import Lanes
 
 TRIES = 12
 ROOM = F(5.0)
@@ -41,7 +41,7 @@ def fill_vehicle(presets: F32, vf: F32, vi: I32, i: int, kind: int, mode: int) -
 
 
 @kernel
-def put_on_lane(roads: Roads, vf: F32, vi: I32, i: int, lane: int, s: float) -> None:
+def put_on_lane(roads: Lanes, vf: F32, vi: I32, i: int, lane: int, s: float) -> None:
     """Set the pose of vehicle i to place s of a lane."""
     spacing = roads.lane_f[lane, r.LN_SPACING]
     first = roads.lane_i[lane, r.LN_FIRST]
@@ -78,7 +78,8 @@ def is_free(vf: F32, vi: I32, of: F32, oi: I32, i: int, room: float) -> bool:
 
 @kernel
 def place_traffic(
-    roads: Roads,
+    roads: Lanes,
+    starts: I32,
     presets: F32,
     shares: F32,
     vf: F32,
@@ -91,7 +92,7 @@ def place_traffic(
     factor: float,
     moving: bool,
 ) -> bool:
-    """Put a fresh built-in vehicle into a random free place; False (and an empty slot) where none was found."""  # fmt: skip
+    """Put a fresh built-in vehicle into a random free place; False (and an empty slot) where none was found."""
     draw = uniform(k, tick, 50000 + 64 * i)
     kind = 0
     while kind < len(shares) - 1 and draw >= shares[kind]:
@@ -99,7 +100,7 @@ def place_traffic(
     fill_vehicle(presets, vf, vi, i, kind, f.TRAFFIC)
     for attempt in range(TRIES):
         stream = 50001 + 64 * i + 4 * attempt
-        lane = roads.start[choice(k, tick, stream, len(roads.start))]
+        lane = starts[choice(k, tick, stream, len(starts))]
         length = roads.lane_f[lane, r.LN_LENGTH]
         margin = vf[f.HALF_LENGTH, i] + F(1.0)
         if length < F(2.0) * margin:
@@ -122,7 +123,7 @@ def place_traffic(
 
 @kernel
 def sample_route(
-    roads: Roads, route: F32, route_lane: I32, lane: int, s: float, length: float, k: int, stream: int
+    roads: Lanes, route: F32, route_lane: I32, lane: int, s: float, length: float, k: int, stream: int
 ) -> int:
     """Write a random route of `length` metres from place s of a lane; returns its points, 1 m apart."""
     most = min(np.int32(length) + np.int32(1), np.int32(route.shape[0]))
@@ -156,7 +157,8 @@ def sample_route(
 
 @kernel
 def start_ego(
-    roads: Roads,
+    roads: Lanes,
+    starts: I32,
     presets: F32,
     vf: F32,
     vi: I32,
@@ -170,7 +172,7 @@ def start_ego(
     k: int,
     length: float,
 ) -> None:
-    """A car at the start of a fresh random route; the longest of some draws where none is long enough."""  # fmt: skip
+    """A car at the start of a fresh random route; the longest of some draws where none is long enough."""
     for row in range(ef.shape[0]):
         ef[row, e] = F(0.0)
     for row in range(ei.shape[0]):
@@ -182,7 +184,7 @@ def start_ego(
         # the last pass repeats the best draw
         pick = attempt if attempt < TRIES else best_try
         stream = 40000 + 256 * e + 8 * pick
-        lane = roads.start[choice(k, 0, stream, len(roads.start))]
+        lane = starts[choice(k, 0, stream, len(starts))]
         s = uniform(k, 0, stream + 1) * max(roads.lane_f[lane, r.LN_LENGTH] - F(12.0), F(1.0))
         put_on_lane(roads, vf, vi, e, lane, s + min(F(3.0), roads.lane_f[lane, r.LN_LENGTH] - s))
         free = is_free(vf, vi, of, oi, e, ROOM)

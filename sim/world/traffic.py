@@ -16,8 +16,8 @@ from sim.world import roads as r
 from sim.world.junctions import END, FREE, LEADER, OBSTACLE, VEHICLE, WALKER, ask
 from sim.world.lanes import F32, I32, path_point
 from sim.world.maths import GRAVITY, F, arctan, clamp, kernel, sincos, wrap
-from sim.world.roads import Roads
-from sim.world.scratch import Scratch
+from sim.world.roads import Conflicts, Lanes
+from sim.world.scratch import AFTER, HEAD, Scratch
 
 HARDEST = F(8.0)
 """m/s^2: the hardest that a driver brakes."""
@@ -51,10 +51,10 @@ def idm(
 
 
 @kernel
-def leader_ahead(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, reach: float) -> tuple[int, float]:
+def leader_ahead(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, reach: float) -> tuple[int, float]:
     """(vehicle, free metres) of the next vehicle on the path, -1 for none within `reach`."""
     own = vf[f.S, i] + vf[f.HALF_LENGTH, i]
-    j = t.after[i]
+    j = t.links[AFTER, i]
     if j >= 0:
         return j, vf[f.S, j] - vf[f.HALF_LENGTH, j] - own
     distance = roads.lane_f[vi[f.V_LANE, i], r.LN_LENGTH] - own
@@ -62,7 +62,7 @@ def leader_ahead(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, reach: floa
         lane = vi[f.V_NEXT1 + n, i]
         if lane < 0 or distance > reach:
             break
-        j = t.head[lane]
+        j = t.heads[HEAD, lane]
         if j >= 0 and j != i:
             return j, distance + vf[f.S, j] - vf[f.HALF_LENGTH, j]
         distance += roads.lane_f[lane, r.LN_LENGTH]
@@ -71,7 +71,7 @@ def leader_ahead(roads: Roads, t: Scratch, vf: F32, vi: I32, i: int, reach: floa
 
 @kernel
 def gap_to_box(
-    roads: Roads, vf: F32, vi: I32, i: int, body: F32, j: int, vx: float, vy: float, reach: float, margin: float
+    roads: Lanes, vf: F32, vi: I32, i: int, body: F32, j: int, vx: float, vy: float, reach: float, margin: float
 ) -> float:
     """Free metres along i's path to body j if it stands (or soon comes) within i's corridor, NO_GAP if not.
 
@@ -116,7 +116,7 @@ def gap_to_box(
 
 
 @kernel
-def wished_speed(roads: Roads, vf: F32, vi: I32, i: int) -> float:
+def wished_speed(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
     """m/s that the road allows and the driver wants, slowing down in time for the lanes that follow."""
     lane = vi[f.V_LANE, i]
     spacing = roads.lane_f[lane, r.LN_SPACING]
@@ -140,7 +140,8 @@ SLOW_REACH = F(60.0)
 
 @kernel
 def decide(
-    roads: Roads,
+    roads: Lanes,
+    conflicts: Conflicts,
     t: Scratch,
     vf: F32,
     vi: I32,
@@ -169,7 +170,7 @@ def decide(
         if a < accel:
             accel, reason = a, LEADER
 
-    why, line = ask(roads, t, vf, vi, li, lights_left, i)
+    why, line = ask(roads, conflicts, t, vf, vi, li, lights_left, i)
     if why != FREE and why != LEADER:
         a = idm(speed, wish, line + min_gap - BEFORE_LINE, F(0.0), urge, comfort, F(0.4), min_gap)
         best = min(best, line)
@@ -194,7 +195,9 @@ def decide(
         a = accel
         why = VEHICLE
         if kind == 0:
-            if j == i or j == leader:
+            if j == i:
+                continue
+            if j == leader:
                 continue
             other = vi[f.V_LANE, j]
             gap = gap_to_box(roads, vf, vi, i, vf, j, F(0.0), F(0.0), reach, F(0.25))
@@ -202,7 +205,7 @@ def decide(
                 same = max(vf[f.COS, i] * vf[f.COS, j] + vf[f.SIN, i] * vf[f.SIN, j], F(0.0))
                 moving = max(vf[f.SPEED, j], F(0.0)) * same
                 a = idm(speed, wish, gap, moving, urge, comfort, F(0.5), F(1.0))
-                if other == lane and t.after[j] == i:
+                if other == lane and t.links[AFTER, j] == i:
                     a = accel
         elif kind == 1:
             gap = gap_to_box(roads, vf, vi, i, pf, j, pf[f.P_VX, j], pf[f.P_VY, j], reach, F(0.7))
@@ -217,8 +220,8 @@ def decide(
         if a < accel:
             accel, reason = a, why
             best = min(best, gap)
-    if old >= 0 and t.head[old] >= 0:
-        j = t.head[old]
+    if old >= 0 and t.heads[HEAD, old] >= 0:
+        j = t.heads[HEAD, old]
         while j >= 0:
             ahead = vf[f.S, j] - vf[f.S, i]
             if j != i and ahead > F(0.0) and abs(vf[f.LAT, i]) > F(1.0):
@@ -227,7 +230,7 @@ def decide(
                 if a < accel:
                     accel, reason = a, LEADER
                 break
-            j = t.after[j]
+            j = t.links[AFTER, j]
     vf[f.TARGET, i] = clamp(accel, -HARDEST, urge)
     vf[f.GAP, i] = best
     vi[f.V_REASON, i] = reason
@@ -237,7 +240,7 @@ SIGHT_AHEAD = F(80.0)
 
 
 @kernel
-def steer_along(roads: Roads, vf: F32, vi: I32, i: int) -> float:
+def steer_along(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
     """Wheel angle, radians, that leads the rear axle back onto the path (pure pursuit)."""
     speed = vf[f.SPEED, i]
     wheelbase = vf[f.WHEELBASE, i]
@@ -255,7 +258,7 @@ def steer_along(roads: Roads, vf: F32, vi: I32, i: int) -> float:
 
 
 @kernel
-def move_traffic(roads: Roads, vf: F32, vi: I32, i: int, dt: float) -> None:
+def move_traffic(roads: Lanes, vf: F32, vi: I32, i: int, dt: float) -> None:
     """Move a built-in vehicle by its target acceleration: the kinematic bicycle within the tyres' grip."""
     grip = vf[f.MU, i] * GRAVITY
     speed = vf[f.SPEED, i]

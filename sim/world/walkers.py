@@ -13,7 +13,7 @@ from sim.world import roads as r
 from sim.world.lanes import F32, I32, nearest_lane
 from sim.world.maths import F, arctan2, kernel
 from sim.world.random import choice, uniform
-from sim.world.roads import Roads
+from sim.world.roads import Grid, Lanes, Walk
 
 WALKING, AT_KERB, CROSSING, STEPPED_OUT, DOWN = range(5)
 DOWN_TIME = F(20.0)
@@ -36,23 +36,23 @@ def face(pf: F32, j: int, vx: float, vy: float) -> None:
 
 
 @kernel
-def crossing_is_safe(roads: Roads, vf: F32, vi: I32, li: I32, pf: F32, pi: I32, j: int, edge: int) -> bool:
+def crossing_is_safe(walk: Walk, vf: F32, vi: I32, li: I32, pf: F32, pi: I32, j: int, edge: int) -> bool:
     """The light allows it and every moving vehicle leaves time (or, for who has waited long, can stop)."""
-    for row in range(roads.edge_i[edge, r.G_LIGHT], roads.edge_i[edge, r.G_LIGHT_END]):
-        if li[f.L_STATE, roads.edge_light[row]] != f.RED:
+    for row in range(walk.edge_i[edge, r.G_LIGHT], walk.edge_i[edge, r.G_LIGHT_END]):
+        if li[f.L_STATE, walk.light[row]] != f.RED:
             return False
-    length = roads.edge_f[edge, r.G_LENGTH]
-    cos = roads.edge_f[edge, r.G_COS]
-    sin = roads.edge_f[edge, r.G_SIN]
-    start = roads.edge_i[edge, r.G_FROM]
+    length = walk.edge_f[edge, r.G_LENGTH]
+    cos = walk.edge_f[edge, r.G_COS]
+    sin = walk.edge_f[edge, r.G_SIN]
+    start = walk.edge_i[edge, r.G_FROM]
     need = length / pf[f.P_WISH, j]
     patient = pf[f.P_WAIT, j] < KERB_PATIENCE
-    half = roads.edge_f[edge, r.G_HALF]
+    half = walk.edge_f[edge, r.G_HALF]
     for i in range(vf.shape[1]):
         if vi[f.V_MODE, i] == f.ABSENT:
             continue
-        dx = vf[f.X, i] - roads.vertex[start, 0]
-        dy = vf[f.Y, i] - roads.vertex[start, 1]
+        dx = vf[f.X, i] - walk.vertex[start, 0]
+        dy = vf[f.Y, i] - walk.vertex[start, 1]
         along = dx * cos + dy * sin
         across = dy * cos - dx * sin
         if along < F(-8.0) or along > length + F(8.0) or abs(across) > F(60.0):
@@ -94,60 +94,60 @@ def vehicle_in_the_way(vf: F32, vi: I32, x: float, y: float) -> bool:
 
 
 @kernel
-def next_edge(roads: Roads, pi: I32, j: int, k: int, tick: int) -> None:
+def next_edge(walk: Walk, pi: I32, j: int, k: int, tick: int) -> None:
     """Choose where to go on from the vertex reached; back only where there is no other way."""
     vertex = pi[f.P_TO, j]
-    first = roads.vertex_first[vertex]
-    n = roads.vertex_first[vertex + 1] - first
+    first = walk.vertex_first[vertex]
+    n = walk.vertex_first[vertex + 1] - first
     pick = choice(k, tick, 70000 + 8 * j, n)
-    if n > 1 and roads.vertex_edge[first + pick] == pi[f.P_EDGE, j]:
+    if n > 1 and walk.vertex_edge[first + pick] == pi[f.P_EDGE, j]:
         pick = (pick + 1 + choice(k, tick, 70001 + 8 * j, n - 1)) % n
-    edge = roads.vertex_edge[first + pick]
+    edge = walk.vertex_edge[first + pick]
     pi[f.P_EDGE, j] = edge
-    pi[f.P_TO, j] = (
-        roads.edge_i[edge, r.G_TO] if roads.edge_i[edge, r.G_FROM] == vertex else roads.edge_i[edge, r.G_FROM]
-    )
+    pi[f.P_TO, j] = walk.edge_i[edge, r.G_TO] if walk.edge_i[edge, r.G_FROM] == vertex else walk.edge_i[edge, r.G_FROM]
 
 
 @kernel
-def goal(roads: Roads, pf: F32, pi: I32, j: int) -> tuple[float, float]:
+def goal(walk: Walk, pf: F32, pi: I32, j: int) -> tuple[float, float]:
     """The place that a pedestrian walks to: the end of its edge, on its own side of it."""
     edge = pi[f.P_EDGE, j]
     to = pi[f.P_TO, j]
-    sign = F(1.0) if roads.edge_i[edge, r.G_TO] == to else F(-1.0)
-    side = pf[f.P_SIDE, j] * roads.edge_f[edge, r.G_HALF]
-    x = roads.vertex[to, 0] - sign * roads.edge_f[edge, r.G_SIN] * side
-    y = roads.vertex[to, 1] + sign * roads.edge_f[edge, r.G_COS] * side
+    sign = F(1.0) if walk.edge_i[edge, r.G_TO] == to else F(-1.0)
+    side = pf[f.P_SIDE, j] * walk.edge_f[edge, r.G_HALF]
+    x = walk.vertex[to, 0] - sign * walk.edge_f[edge, r.G_SIN] * side
+    y = walk.vertex[to, 1] + sign * walk.edge_f[edge, r.G_COS] * side
     return x, y
 
 
 @kernel
-def join_edge(roads: Roads, pf: F32, pi: I32, j: int) -> None:
+def join_edge(walk: Walk, pf: F32, pi: I32, j: int) -> None:
     """Back onto the nearest sidewalk after a walk over the road."""
     best = F(1e9)
     found = np.int32(0)
-    for edge in range(roads.edge_i.shape[0]):
-        if roads.edge_i[edge, r.G_CROSSING] != 0:
+    for edge in range(walk.edge_i.shape[0]):
+        if walk.edge_i[edge, r.G_CROSSING] != 0:
             continue
-        a = roads.edge_i[edge, r.G_FROM]
-        dx = pf[f.X, j] - roads.vertex[a, 0]
-        dy = pf[f.Y, j] - roads.vertex[a, 1]
-        along = dx * roads.edge_f[edge, r.G_COS] + dy * roads.edge_f[edge, r.G_SIN]
-        along = min(max(along, F(0.0)), roads.edge_f[edge, r.G_LENGTH])
-        dx -= along * roads.edge_f[edge, r.G_COS]
-        dy -= along * roads.edge_f[edge, r.G_SIN]
+        a = walk.edge_i[edge, r.G_FROM]
+        dx = pf[f.X, j] - walk.vertex[a, 0]
+        dy = pf[f.Y, j] - walk.vertex[a, 1]
+        along = dx * walk.edge_f[edge, r.G_COS] + dy * walk.edge_f[edge, r.G_SIN]
+        along = min(max(along, F(0.0)), walk.edge_f[edge, r.G_LENGTH])
+        dx -= along * walk.edge_f[edge, r.G_COS]
+        dy -= along * walk.edge_f[edge, r.G_SIN]
         d = dx * dx + dy * dy
         if d < best:
             best = d
             found = np.int32(edge)
     pi[f.P_EDGE, j] = found
-    pi[f.P_TO, j] = roads.edge_i[found, r.G_TO]
+    pi[f.P_TO, j] = walk.edge_i[found, r.G_TO]
     pi[f.P_STATE, j] = WALKING
 
 
 @kernel
 def step_walker(
-    roads: Roads,
+    roads: Lanes,
+    grid: Grid,
+    walk: Walk,
     vf: F32,
     vi: I32,
     pf: F32,
@@ -169,7 +169,7 @@ def step_walker(
     if state == AT_KERB:
         face(pf, j, F(0.0), F(0.0))
         pf[f.P_WAIT, j] += dt
-        if (tick + j) % 4 == 0 and crossing_is_safe(roads, vf, vi, li, pf, pi, j, edge):
+        if (tick + j) % 4 == 0 and crossing_is_safe(walk, vf, vi, li, pf, pi, j, edge):
             pi[f.P_STATE, j] = CROSSING
             pf[f.P_WAIT, j] = F(0.0)
         return False
@@ -178,33 +178,32 @@ def step_walker(
         vx = pf[f.COS, j] * pf[f.P_WISH, j]
         vy = pf[f.SIN, j] * pf[f.P_WISH, j]
         if pf[f.P_AHEAD, j] <= F(0.0):
-            join_edge(roads, pf, pi, j)
+            join_edge(walk, pf, pi, j)
     else:
-        gx, gy = goal(roads, pf, pi, j)
+        gx, gy = goal(walk, pf, pi, j)
         dx = gx - pf[f.X, j]
         dy = gy - pf[f.Y, j]
         rest = math.sqrt(dx * dx + dy * dy)
         pf[f.P_AHEAD, j] = rest
         if rest < F(0.3):
             pi[f.P_STATE, j] = WALKING
-            next_edge(roads, pi, j, k, tick)
-            if roads.edge_i[pi[f.P_EDGE, j], r.G_CROSSING] != 0:
+            next_edge(walk, pi, j, k, tick)
+            if walk.edge_i[pi[f.P_EDGE, j], r.G_CROSSING] != 0:
                 pi[f.P_STATE, j] = AT_KERB
                 pf[f.P_WAIT, j] = F(0.0)
             return False
         pace = pf[f.P_WISH, j] * (F(1.2) if state == CROSSING else F(1.0))
         vx = dx / rest * pace
         vy = dy / rest * pace
-        if state == WALKING and jaywalk > F(0.0):
-            if uniform(k, tick, 70002 + 8 * j) < jaywalk * dt / F(60.0):
-                lane, _s, lat = nearest_lane(roads, pf[f.X, j], pf[f.Y, j], pf[f.COS, j], pf[f.SIN, j])
-                if lane >= 0 and abs(lat) < F(8.0) and roads.lane_i[lane, r.LN_JUNCTION] < 0:
-                    p = roads.lane_i[lane, r.LN_FIRST] + np.int32(_s / roads.lane_f[lane, r.LN_SPACING])
-                    sign = F(-1.0) if lat > F(0.0) else F(1.0)
-                    vx = -sign * roads.point[p, r.R_SIN] * pf[f.P_WISH, j]
-                    vy = sign * roads.point[p, r.R_COS] * pf[f.P_WISH, j]
-                    pf[f.P_AHEAD, j] = F(2.0) * abs(lat) + F(6.0)
-                    pi[f.P_STATE, j] = STEPPED_OUT
+        if state == WALKING and jaywalk > F(0.0) and uniform(k, tick, 70002 + 8 * j) < jaywalk * dt / F(60.0):
+            lane, _s, lat = nearest_lane(roads, grid, pf[f.X, j], pf[f.Y, j], pf[f.COS, j], pf[f.SIN, j])
+            if lane >= 0 and abs(lat) < F(8.0) and roads.lane_i[lane, r.LN_JUNCTION] < 0:
+                p = roads.lane_i[lane, r.LN_FIRST] + np.int32(_s / roads.lane_f[lane, r.LN_SPACING])
+                sign = F(-1.0) if lat > F(0.0) else F(1.0)
+                vx = -sign * roads.point[p, r.R_SIN] * pf[f.P_WISH, j]
+                vy = sign * roads.point[p, r.R_COS] * pf[f.P_WISH, j]
+                pf[f.P_AHEAD, j] = F(2.0) * abs(lat) + F(6.0)
+                pi[f.P_STATE, j] = STEPPED_OUT
     if pi[f.P_STATE, j] >= CROSSING:
         if vehicle_in_the_way(vf, vi, pf[f.X, j] + F(0.6) * vx, pf[f.Y, j] + F(0.6) * vy):
             # round what stands there after a while
@@ -226,33 +225,33 @@ def step_walker(
 
 
 @kernel
-def place_walker(roads: Roads, pf: F32, pi: I32, j: int, k: int, tick: int) -> None:
+def place_walker(walk: Walk, pf: F32, pi: I32, j: int, k: int, tick: int) -> None:
     """Put a fresh built-in pedestrian on a random sidewalk; leave the slot empty where there is none."""
     for row in range(pf.shape[0]):
         pf[row, j] = F(0.0)
     for row in range(pi.shape[0]):
         pi[row, j] = 0
     pf[f.COS, j] = F(1.0)
-    edges = roads.edge_i.shape[0]
+    edges = walk.edge_i.shape[0]
     if edges == 0:
         return
     for attempt in range(16):
         edge = choice(k, tick, 80000 + 32 * j + attempt, edges)
-        if roads.edge_i[edge, r.G_CROSSING] == 0:
-            a = roads.edge_i[edge, r.G_FROM]
+        if walk.edge_i[edge, r.G_CROSSING] == 0:
+            a = walk.edge_i[edge, r.G_FROM]
             share = uniform(k, tick, 81000 + 8 * j)
             pi[f.P_MODE, j] = f.TRAFFIC
             pi[f.P_EDGE, j] = edge
-            pi[f.P_TO, j] = roads.edge_i[edge, r.G_TO]
+            pi[f.P_TO, j] = walk.edge_i[edge, r.G_TO]
             pf[f.P_SIDE, j] = F(0.2) + F(0.6) * uniform(k, tick, 81001 + 8 * j)
-            side = pf[f.P_SIDE, j] * roads.edge_f[edge, r.G_HALF]
-            along = share * roads.edge_f[edge, r.G_LENGTH]
-            pf[f.COS, j] = roads.edge_f[edge, r.G_COS]
-            pf[f.SIN, j] = roads.edge_f[edge, r.G_SIN]
+            side = pf[f.P_SIDE, j] * walk.edge_f[edge, r.G_HALF]
+            along = share * walk.edge_f[edge, r.G_LENGTH]
+            pf[f.COS, j] = walk.edge_f[edge, r.G_COS]
+            pf[f.SIN, j] = walk.edge_f[edge, r.G_SIN]
             pf[f.YAW, j] = arctan2(pf[f.SIN, j], pf[f.COS, j])
-            pf[f.X, j] = roads.vertex[a, 0] + along * pf[f.COS, j] - side * pf[f.SIN, j]
-            pf[f.Y, j] = roads.vertex[a, 1] + along * pf[f.SIN, j] + side * pf[f.COS, j]
-            pf[f.Z, j] = roads.vertex[a, 2]
+            pf[f.X, j] = walk.vertex[a, 0] + along * pf[f.COS, j] - side * pf[f.SIN, j]
+            pf[f.Y, j] = walk.vertex[a, 1] + along * pf[f.SIN, j] + side * pf[f.COS, j]
+            pf[f.Z, j] = walk.vertex[a, 2]
             pf[f.HALF_LENGTH, j] = F(0.3)
             pf[f.HALF_WIDTH, j] = F(0.3)
             pf[f.P_HALF_HEIGHT, j] = F(0.9)

