@@ -25,7 +25,7 @@ TCP, NO_ADDRESS = 1, 0
 WORLD = 1
 """The stream of world snapshots."""
 BARRIER_SECONDS = 0.5
-MAX_QUEUED = 32 << 20
+MAX_QUEUED = 16 << 20
 """Bytes that wait for one subscriber before frames are dropped; one frame is always let through to an idle one."""
 
 
