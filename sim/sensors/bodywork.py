@@ -1,0 +1,80 @@
+"""Sides of vehicles: windows, pillars, door seams, handles and wheel arches, drawn from the body's outline.
+
+`outline` rows: see `sim.sensors.meshes.vehicles.outlines`.
+"""
+
+# numba knows these types, mypy does not
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, operator, arg-type, assignment"
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sim.sensors.jit import SERIAL, box, f32, mix, sat, single
+
+
+@single(**SERIAL)
+def hull_side(outline, r, g, b, u, v, q):
+    """Colour and share of paint (1: paint, 0: black plastic or a gap) at x = u, z = v."""
+    paint = f32(1.0)
+    radius = outline[10]
+    for k in range(2):
+        dx = u - outline[8 + k]
+        dz = v - radius
+        d = math.sqrt(dx * dx + dz * dz)
+        arch = sat((radius * 1.17 - d) / q * 0.5 + 0.5)
+        lip = box(d, radius * 1.17, radius * 1.17 + 0.03, q)
+        paint *= (1.0 - arch) * (1.0 - 0.25 * lip)
+    paint *= 1.0 - 0.95 * sat((outline[1] + 0.13 - v) / q * 0.5 + 0.5)
+    k = f32(1.0)
+    if outline[12] == 0.0:
+        low = outline[1] + 0.18
+        seams = box(u, outline[6] - 0.006, outline[6] + 0.006, q) * box(v, low, outline[0], q)
+        front = outline[2] - 0.12 - 0.10 * sat((outline[0] - v) * 2.0)
+        seams += box(u, front - 0.006, front + 0.006, q) * box(v, low, outline[0], q)
+        back = outline[7] if outline[7] > -50.0 else outline[8] + radius * 1.30
+        back += 0.05 * sat((outline[0] - v) * 2.0)
+        if outline[11] < -50.0:
+            seams += box(u, back - 0.006, back + 0.006, q) * box(v, low, outline[0], q)
+        seams += box(v, low - 0.006, low + 0.006, q) * box(u, back, front, q)
+        k = 1.0 - 0.75 * sat(seams)
+        handle = box(v, outline[0] - 0.13, outline[0] - 0.10, q)
+        handle *= box(u, outline[6] + 0.05, outline[6] + 0.22, q) + box(u, back + 0.10, back + 0.27, q)
+        k *= 1.0 - 0.6 * sat(handle)
+        # a crease along the flank
+        crease = outline[0] - 0.24
+        k *= 1.0 + 0.16 * box(v, crease, crease + 0.02, q) - 0.14 * box(v, crease - 0.025, crease, q)
+    else:  # a bus: a coloured band and doors
+        band = box(v, 0.62, 0.82, q)
+        r = mix(r, 0.75, band)
+        g = mix(g, 0.75, band)
+        b = mix(b, 0.74, band)
+    return mix(0.018, r * k, paint), mix(0.018, g * k, paint), mix(0.019, b * k, paint), paint
+
+
+@single(**SERIAL)
+def cabin_side(outline, u, v, q):
+    """Share of glass at x = u and v (0 belt line .. 1 roof), and of the black frame around it."""
+    qv = q * 1.8
+    front = mix(outline[2], outline[3], v) - 0.16
+    back = mix(outline[5], outline[4], v) + 0.20
+    back = max(back, outline[11] + 0.05)
+    inside = box(u, back, front, q) * box(v, 0.06, 0.87, qv)
+    frame = box(u, back - 0.035, front + 0.035, q) * box(v, 0.015, 0.915, qv)
+    gap = box(u, outline[6] - 0.045, outline[6] + 0.045, q)
+    if outline[7] > -50.0:
+        gap += box(u, outline[7] - 0.045, outline[7] + 0.045, q)
+    if outline[12] > 0.0:
+        t = (u + 50.0) / outline[12]
+        t = t - np.floor(t)
+        gap += box(t, 0.0, 0.07, q / outline[12])
+    glass = inside * (1.0 - sat(gap))
+    return glass, sat(frame) * (1.0 - glass)
+
+
+@single(**SERIAL)
+def windscreen(u, v, q):
+    """Share of glass at u (-1..1 across) and v (0..1 up)."""
+    edge = 0.90 + 0.04 * (1.0 - v)
+    return box(u, -edge, edge, q * 1.2) * box(v, 0.035, 0.93, q * 1.5)

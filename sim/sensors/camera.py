@@ -1,0 +1,329 @@
+"""Cameras over a scene: colour, semantic tags, instances, depth, normals and optical flow of one moment.
+
+`Renderer` keeps one set of buffers per picture size and can serve any number of cameras of one scene, one after
+another. It is not safe to call from two threads at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts import UserError
+from sim.roads.network import RoadNetwork
+from sim.sensors import labels, post
+from sim.sensors.actors import Actors, parts_of, pose_parts, rotations
+from sim.sensors.lights import HEADS
+from sim.sensors.meshes.vehicles import DESIGNS, TRUCK_CAB, Body, outlines
+from sim.sensors.raster import Raster, View, view_rotation
+from sim.sensors.scene.town import Scene, scene_of
+from sim.sensors.shade import shade
+from sim.sensors.shadows import ShadowMaps
+from sim.sensors.weather import EXPOSURE, LAMPS, SUN, Weather
+
+F32 = NDArray[np.float32]
+OUTPUTS = ("rgb", "semantic", "instance", "depth", "normal", "flow")
+FAR = 1000.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera's place and optics. CARLA's attribute in brackets where its name differs.
+
+    Position in metres, angles in radians (pitch up, roll clockwise), `fov` horizontal in degrees. `exposure` is stops
+    of compensation [exposure_compensation], `bloom` [bloom_intensity], `gamma`; `noise` the standard deviation of the
+    sensor's noise in levels of 255.
+    """
+
+    width: int = 640
+    height: int = 360
+    fov: float = 90.0
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 1.6
+    roll: float = 0.0
+    pitch: float = 0.0
+    yaw: float = 0.0
+    exposure: float = 0.0
+    bloom: float = 0.675
+    gamma: float = 2.2
+    noise: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not (8 <= self.width <= 8192 and 8 <= self.height <= 8192):
+            raise UserError(f"camera: a picture of {self.width} x {self.height} pixels is not between 8 and 8192")
+        if not 1.0 <= self.fov <= 170.0:
+            raise UserError(f"camera: fov {self.fov:g} is not between 1 and 170 degrees")
+        if not 0.5 <= self.gamma <= 5.0:
+            raise UserError(f"camera: gamma {self.gamma:g} is not between 0.5 and 5")
+
+    def view(self) -> View:
+        """Its pinhole view."""
+        rotation = view_rotation(self.yaw, self.pitch, self.roll)
+        position = np.array([self.x, self.y, self.z], np.float32)
+        return View.perspective(rotation, position, self.width, self.height, math.radians(self.fov))
+
+
+class _Buffers:
+    """Arrays of one picture size."""
+
+    def __init__(self, width: int, height: int, samples: int) -> None:
+        self.raster = Raster(width, height, samples)
+        if samples == 2:
+            half, quarter = (height // 2, width // 2), (height // 4, width // 4, 3)
+            self.radiance = np.empty((height, width, 3), np.float32)
+            self.occlusion = [np.empty(half, np.float32) for _ in range(2)]
+            self.bloom = [np.empty(quarter, np.float32) for _ in range(3)]
+
+
+class Renderer:
+    """Renders a scene with its actors.
+
+    `Renderer(network, seed)` builds the town; `Renderer(scene=scene)` shares one that exists.
+    """
+
+    def __init__(self, network: RoadNetwork | None = None, seed: int = 0, scene: Scene | None = None) -> None:
+        if scene is None:
+            if network is None:
+                raise ValueError("a network or a scene is needed")
+            scene = scene_of(network, seed)
+        self.scene = scene
+        m = scene.static.mesh
+        self._statics, self._vertices = m.size, len(m.position)
+        self._position, self._normal, self._face = m.position, m.normal, m.face
+        self._source = self._owner = np.zeros(0, np.int32)
+        self._moving = 0
+        self._buffers: dict[tuple[int, int, int], _Buffers] = {}
+        self._shadows = ShadowMaps()
+        self._pattern = post.occlusion_pattern()
+        self._curves: dict[float, F32] = {}
+        self._outlines = outlines()
+
+    # -- the moving part of the geometry ------------------------------------------------------------------------------
+
+    def _grow(self, vertices: int, faces: int) -> None:
+        """Make room behind the static arrays."""
+        room_v, room_f = len(self._position) - self._vertices, len(self._face) - self._statics
+        if vertices > room_v or faces > room_f:
+            m = self.scene.static.mesh
+            nv, nf = max(vertices, room_v) * 5 // 4 + 64, max(faces, room_f) * 5 // 4 + 64
+            self._position = np.concatenate([m.position, np.zeros((nv, 3), np.float32)])
+            self._normal = np.concatenate([m.normal, np.zeros((nv, 3), np.float32)])
+            self._face = np.concatenate([m.face, np.zeros((nf, 3), np.int32)])
+            self._source, self._owner = np.zeros(nf, np.int32), np.zeros(nf, np.int32)
+
+    def _pose(self, actors: Actors, eye: F32) -> None:
+        """Write the actors' triangles behind the static ones."""
+        t = self.scene.templates
+        parts = parts_of(actors, t, eye)
+        v = np.concatenate([[0], np.cumsum((t.vertex[1:] - t.vertex[:-1])[parts.template])])
+        f = np.concatenate([[0], np.cumsum((t.triangle[1:] - t.triangle[:-1])[parts.template])])
+        self._grow(int(v[-1]), int(f[-1]))
+        self._moving = int(f[-1])
+        if self._moving:
+            pose_parts(
+                parts.template, parts.actor, parts.matrix, t.vertex, t.triangle, t.mesh.position, t.mesh.normal,
+                t.mesh.face, v, f, self._vertices, self._position, self._normal, self._face[self._statics :],
+                self._source, self._owner, self._statics,
+            )  # fmt: skip
+
+    # -- pictures -----------------------------------------------------------------------------------------------------
+
+    def render(
+        self,
+        camera: Camera,
+        actors: Actors | None = None,
+        weather: Weather | None = None,
+        lights: NDArray | None = None,
+        outputs: Collection[str] = ("rgb", "semantic", "instance", "depth"),
+        time: float = 0.0,
+        frame: int = 0,
+        previous: tuple[Camera, Actors] | None = None,
+    ) -> dict[str, NDArray]:
+        """Pictures of one moment, fresh arrays.
+
+        rgb [H, W, 3] uint8; semantic [H, W] uint8 (CARLA 0.9.16 tags); instance [H, W] int32 (actor ids, static things
+        from 32768, 0 for ground and sky); depth [H, W] float32 metres along the optical axis (sky 1000); normal
+        [H, W, 3] float32 in world axes; flow [H, W, 2] float32, motion since `previous` (camera and the same actors
+        then) in picture sizes. `lights` [S]: sim LightState of each traffic light (none: all off). `time` moves rain
+        and clouds, `frame` seeds the sensor's noise. Raises UserError for an unknown output.
+        """
+        unknown = set(outputs) - set(OUTPUTS)
+        if unknown:
+            raise UserError(f"unknown output '{sorted(unknown)[0]}'; known: {', '.join(OUTPUTS)}")
+        actors = actors if actors is not None else Actors.of([], np.zeros((0, 6)))
+        view = camera.view()
+        samples = 2 if "rgb" in outputs else 1
+        key = (camera.width, camera.height, samples)
+        if key not in self._buffers:
+            self._buffers[key] = _Buffers(*key)
+        buffers = self._buffers[key]
+        self._pose(actors, view.position)
+        moving = np.arange(self._statics, self._statics + self._moving, dtype=np.int32)
+        # actors first: they are near and hide much
+        draw = np.concatenate([moving, self.scene.static.visible(view, FAR)])
+        buffers.raster.draw(self._position, self._face, draw, view)
+        out = self._labels(buffers.raster, view, actors, outputs, previous)
+        if "rgb" in outputs:
+            out["rgb"] = self._colour(buffers, camera, view, actors, weather or Weather(), lights, moving, time, frame)
+        return {name: out[name] for name in outputs}
+
+    def _labels(self, raster: Raster, view: View, actors: Actors, outputs: Collection[str],
+                previous: tuple[Camera, Actors] | None) -> dict[str, NDArray]:  # fmt: skip
+        if not set(outputs) - {"rgb"}:
+            return {}
+        scene = self.scene
+        h, w = raster.ids1.shape
+        semantic, instance = np.empty((h, w), np.uint8), np.empty((h, w), np.int32)
+        depth = np.empty((h, w), np.float32)
+        lens = np.array([view.fx, view.fy, view.cx, view.cy], np.float32)
+        labels.label_pass(
+            raster.ids1, self._position, self._face, self._statics, self._source, self._owner, scene.semantic,
+            scene.instance, actors.id, view.rotation, view.position, lens, semantic, instance, depth,
+        )  # fmt: skip
+        out: dict[str, NDArray] = {"semantic": semantic, "instance": instance, "depth": depth}
+        if "normal" in outputs:
+            out["normal"] = np.empty((h, w, 3), np.float32)
+            labels.normal_pass(
+                raster.ids1,
+                depth,
+                self._position,
+                self._normal,
+                self._face,
+                view.rotation,
+                view.position,
+                lens,
+                out["normal"],
+            )
+        if "flow" in outputs:
+            out["flow"] = np.zeros((h, w, 2), np.float32)
+            if previous is not None:
+                before = previous[0].view()
+                labels.flow_pass(
+                    raster.ids1, depth, self._statics, self._owner, _motion(actors, previous[1]), view.rotation,
+                    view.position, before.rotation, before.position, lens, out["flow"],
+                )  # fmt: skip
+        return out
+
+    def _colour(self, buffers: _Buffers, camera: Camera, view: View, actors: Actors, weather: Weather,
+                lights: NDArray | None, moving: NDArray, time: float, frame: int) -> NDArray[np.uint8]:  # fmt: skip
+        scene, raster = self.scene, buffers.raster
+        env = weather.environment(time)
+        shadows = self._shadows.of(view, env[SUN : SUN + 3], scene.static, self._position, self._face, moving)
+        cam = np.array([*view.position, view.fx, view.fy, view.cx, view.cy], np.float32)
+        raw, occlusion = buffers.occlusion
+        post.occlude(raster.inverse, raster.ids, cam, self._pattern, raw)
+        post.smooth_occlusion(raw, raster.inverse, occlusion)
+        # LightState GREEN, YELLOW, RED = 1, 2, 3 -> lens 2, 1, 0 from the top
+        state = np.full(len(scene.light_position), -1, np.int32)
+        if lights is not None:
+            given = np.asarray(lights)
+            n = min(len(given), len(state))
+            state[:n] = np.where(given[:n] > 0, 3 - given[:n], -1)
+        heads = _head_lamps(actors, view.position) if env[LAMPS] > 0 else np.zeros((0, 6), np.float32)
+        lamps = scene.lamps
+        shade(
+            raster.inverse, raster.ids, occlusion, cam, view.rotation, env, scene.textures, self._position,
+            self._normal, self._face, self._statics, self._source, self._owner, scene.uv, scene.material, scene.instance,
+            scene.color, actors.paint, actors.lamps, state, self._outlines, shadows.near, shadows.far, shadows.moving,
+            shadows.busy, shadows.light, lamps.position, lamps.origin, lamps.size, lamps.first, lamps.items, heads,
+            len(heads), buffers.radiance,
+        )  # fmt: skip
+        exposure = np.float32(env[EXPOSURE] * 2.0**camera.exposure)
+        bright, across, bloom = buffers.bloom
+        post.highlights(buffers.radiance, exposure, bright)
+        post.blur(bright, across, 0)
+        post.blur(across, bloom, 1)
+        if camera.gamma not in self._curves:
+            self._curves[camera.gamma] = post.tone_curve(camera.gamma)
+        out = np.empty((camera.height, camera.width, 3), np.uint8)
+        post.develop(
+            buffers.radiance, bloom, env, cam, np.float32(abs(math.sin(camera.pitch))), exposure,
+            np.float32(0.33 * camera.bloom), self._curves[camera.gamma], frame, np.float32(camera.noise * 2.45), out,
+        )  # fmt: skip
+        return out
+
+
+def _motion(now: Actors, before: Actors) -> F32:
+    """[N, 3, 4]: maps a world point of an actor to where it was; actors that were not there stay."""
+    out = np.zeros((max(len(now), 1), 3, 4), np.float32)
+    out[:, :, :3] = np.eye(3, dtype=np.float32)
+    row = {int(k): i for i, k in enumerate(before.id)}
+    r1 = rotations(now.pose[:, 3], now.pose[:, 4], now.pose[:, 5])
+    r0 = rotations(before.pose[:, 3], before.pose[:, 4], before.pose[:, 5])
+    for k, number in enumerate(now.id):
+        j = row.get(int(number))
+        if j is not None:
+            m = r0[j] @ r1[k].T
+            out[k, :, :3] = m
+            out[k, :, 3] = before.pose[j, :3] - m @ now.pose[k, :3]
+    return out
+
+
+def _head_lamps(actors: Actors, eye: F32) -> F32:
+    """Rows x, y, z, direction of the head lamps nearest to the eye (two per car, one per two-wheeler)."""
+    rows = np.flatnonzero((actors.lamps & 1) != 0)
+    if not len(rows):
+        return np.zeros((0, 6), np.float32)
+    gap = np.linalg.norm(actors.pose[rows, :3] - eye, axis=1)
+    rows = rows[np.argsort(gap, kind="stable")]
+    found = []
+    for row in rows:
+        kind = int(actors.kind[row])
+        if kind > Body.BICYCLE:
+            continue
+        d = DESIGNS.get(Body(kind), TRUCK_CAB)
+        two = kind < Body.MOTORCYCLE
+        front = d.length / 2 if two else 0.62
+        side = d.width / 2 * 0.68 if two else 0.0
+        m = rotations(*(actors.pose[row : row + 1, k] for k in (3, 4, 5)))[0]
+        beam = m @ np.array([0.9985, 0, -0.055], np.float32)
+        for y in (side, -side) if two else (0.0,):
+            at = actors.pose[row, :3] + m @ np.array(
+                [front + 0.05, y, min(d.bonnet - 0.1, 0.95) if two else 0.85], np.float32
+            )
+            found.append([*at, *beam])
+        if len(found) >= HEADS:
+            break
+    return np.array(found[:HEADS], np.float32)
+
+
+def encode_depth(depth: F32) -> NDArray[np.uint8]:
+    """CARLA's depth picture [H, W, 4] BGRA: 24 bits of depth / 1000 m, red lowest."""
+    value = np.clip(depth / FAR, 0, 1).astype(np.float64) * (256**3 - 1)
+    code = value.astype(np.uint32)
+    out = np.empty((*depth.shape, 4), np.uint8)
+    out[..., 2], out[..., 1], out[..., 0], out[..., 3] = code & 255, (code >> 8) & 255, (code >> 16) & 255, 255
+    return out
+
+
+def encode_semantic(semantic: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """CARLA's semantic picture [H, W, 4] BGRA: the tag in red."""
+    out = np.zeros((*semantic.shape, 4), np.uint8)
+    out[..., 2], out[..., 3] = semantic, 255
+    return out
+
+
+def encode_instance(semantic: NDArray[np.uint8], instance: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """CARLA's instance picture [H, W, 4] BGRA: the tag in red, the id's low byte in green, its high byte in blue."""
+    out = encode_semantic(semantic)
+    out[..., 1], out[..., 0] = instance & 255, (instance >> 8) & 255
+    return out
+
+
+def encode_normal(normal: F32) -> NDArray[np.uint8]:
+    """CARLA's normals picture [H, W, 4] BGRA: .5 + .5 n per axis (x red, y green, z blue)."""
+    out = np.full((*normal.shape[:2], 4), 255, np.uint8)
+    out[..., 2::-1] = np.round(127.5 + 127.5 * normal)
+    return out
+
+
+def encode_rgb(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """[H, W, 4] BGRA."""
+    out = np.full((*rgb.shape[:2], 4), 255, np.uint8)
+    out[..., :3] = rgb[..., ::-1]
+    return out

@@ -1,0 +1,96 @@
+"""Numba options, float32 arithmetic, and the scalar helpers that every kernel uses.
+
+Shading is float32 throughout: it is faster, and a GPU build needs it. Python's float literals are float64 and would
+silently widen whole expressions, so `single` compiles a function with every float literal taken as float32.
+"""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+f32 = np.float32
+SERIAL: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
+"""A kernel on the calling thread."""
+PARALLEL: dict[str, Any] = {**SERIAL, "parallel": True}
+"""A kernel whose prange shares out rows or blocks; results never depend on the number of threads."""
+INLINE = SERIAL
+
+
+class _Singles(ast.NodeTransformer):
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if not isinstance(node.value, float):
+            return node
+        call = ast.Call(ast.Name("_single", ast.Load()), [node], [])
+        return ast.copy_location(ast.fix_missing_locations(ast.copy_location(call, node)), node)
+
+
+def as_single(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function with its float literals as float32 (line numbers and names stay, so caching works)."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    definition.decorator_list = []
+    tree = ast.fix_missing_locations(_Singles().visit(tree))
+    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
+    function.__globals__["_single"] = np.float32
+    found: dict[str, Any] = {}
+    exec(compile(tree, function.__code__.co_filename, "exec"), function.__globals__, found)
+    made = found[function.__name__]
+    made.__module__, made.__qualname__, made.__doc__ = function.__module__, function.__qualname__, function.__doc__
+    return made  # type: ignore[no-any-return]
+
+
+def single(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator: njit with `options` over float32 literals."""
+    return lambda function: njit(**options)(as_single(function))
+
+
+@single(**SERIAL)
+def sat(x):
+    """Clamp to 0..1."""
+    return min(1.0, max(0.0, x))
+
+
+@single(**SERIAL)
+def mix(a, b, t):
+    """a at t = 0, b at t = 1."""
+    return a + (b - a) * t
+
+
+@single(**SERIAL)
+def smooth(a, b, x):
+    """Hermite step: 0 at x = a, 1 at x = b."""
+    t = min(1.0, max(0.0, (x - a) / (b - a)))
+    return t * t * (3.0 - 2.0 * t)
+
+
+@single(**SERIAL)
+def box(x, a, b, w):
+    """The share of [x - w, x + w] that lies in [a, b]: an interval's indicator filtered over a pixel's footprint."""
+    return min(1.0, max(0.0, (min(x + w, b) - max(x - w, a)) / (2.0 * w)))
+
+
+@njit(**SERIAL)
+def hash01(a, b, c):
+    """A number in [0, 1) from three integers."""
+    h = (np.uint32(a) * np.uint32(374761393) + np.uint32(b) * np.uint32(668265263)) & np.uint32(0xFFFFFFFF)
+    h = (h + np.uint32(c) * np.uint32(2246822519)) & np.uint32(0xFFFFFFFF)
+    h = ((h ^ (h >> np.uint32(13))) * np.uint32(1274126177)) & np.uint32(0xFFFFFFFF)
+    h = h ^ (h >> np.uint32(16))
+    return f32(h & np.uint32(0xFFFFFF)) * f32(1.0 / 16777216.0)
+
+
+@single(**SERIAL)
+def unit(x, y, z):
+    """The vector scaled to length 1 (0 stays 0)."""
+    k = 1.0 / math.sqrt(x * x + y * y + z * z + 1e-20)
+    return x * k, y * k, z * k

@@ -1,0 +1,68 @@
+"""Three tileable noise textures with mipmaps, and how kernels sample them."""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.sensors.jit import SERIAL, f32, single
+
+SIDE = 256
+LEVELS = 8
+COARSE, GRAIN, MEDIUM = 0, 1, 2
+
+
+def _fractal(size: int, seed: int, octaves: int, base: int, gain: float) -> NDArray[np.float32]:
+    """Tileable value noise [size, size] in 0..1 with mean .5."""
+    rng = np.random.default_rng(seed)
+    out = np.zeros((size, size))
+    amplitude = 1.0
+    x = np.arange(size) / size
+    for octave in range(octaves):
+        k = min(base * 2**octave, size)
+        grid = rng.random((k, k))
+        u = x * k
+        i = u.astype(int)
+        f = u - i
+        f = f * f * (3 - 2 * f)
+        i0, i1 = i % k, (i + 1) % k
+        top = grid[i0][:, i0] * (1 - f) + grid[i0][:, i1] * f
+        bottom = grid[i1][:, i0] * (1 - f) + grid[i1][:, i1] * f
+        out += amplitude * (top * (1 - f)[:, None] + bottom * f[:, None])
+        amplitude *= gain
+    out = (out - out.mean()) / out.std()
+    return np.clip(0.5 + out * 0.2, 0, 1).astype(np.float32)
+
+
+def make_textures() -> NDArray[np.float32]:
+    """[3, LEVELS, SIDE, SIDE]: coarse, fine-grained and medium noise; level m uses the first SIDE >> m rows."""
+    layers = [_fractal(SIDE, 1, 6, 4, 0.6), _fractal(SIDE, 2, 3, 64, 0.8), _fractal(SIDE, 3, 5, 4, 0.5)]
+    out = np.zeros((len(layers), LEVELS, SIDE, SIDE), np.float32)
+    for c, layer in enumerate(layers):
+        for m in range(LEVELS):
+            k = SIDE >> m
+            out[c, m, :k, :k] = layer
+            layer = layer.reshape(k // 2, 2, k // 2, 2).mean((1, 3))
+    return out
+
+
+@single(**SERIAL)
+def noise(textures, layer, u, v, level):
+    """Bilinear sample at (u, v) (one tile is 1 x 1) of the mip level; about 0..1 with mean .5."""
+    m = int(level)
+    m = min(max(m, 0), 7)
+    k = 256 >> m
+    u = u * f32(k)
+    v = v * f32(k)
+    iu = np.floor(u)
+    iv = np.floor(v)
+    fu = u - iu
+    fv = v - iv
+    i = int(iu) & (k - 1)
+    j = int(iv) & (k - 1)
+    i1 = (i + 1) & (k - 1)
+    j1 = (j + 1) & (k - 1)
+    a = textures[layer, m, j, i] + (textures[layer, m, j, i1] - textures[layer, m, j, i]) * fu
+    b = textures[layer, m, j1, i] + (textures[layer, m, j1, i1] - textures[layer, m, j1, i]) * fu
+    return a + (b - a) * fv

@@ -1,0 +1,288 @@
+"""Dresses a town by rule and seed: buildings along the roads, trees, lamps, furniture, lights, signs, a skyline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.roads.network import RoadNetwork
+from sim.sensors.mesh import Mesh
+from sim.sensors.meshes import buildings, furniture, plants
+from sim.sensors.meshes.furniture import LAMP_ARM, SignFace
+from sim.sensors.meshes.shapes import turn
+from sim.sensors.scene.assembly import Collector
+from sim.sensors.scene.ground import PAVED_TYPES, WALK_TYPES, Ground
+from sim.sensors.scene.occupancy import Occupancy
+from sim.sensors.scene.profile import KERB, Profile
+
+F64 = NDArray[np.float64]
+FIRST_ID = 32768
+"""Instance ids of what stands; actors have lower ones."""
+TREES = 10
+
+
+@dataclass
+class Dressing:
+    """What the rules placed besides the meshes: lamp heads [n, 3] and the next free instance id."""
+
+    lamps: list[F64] = field(default_factory=list)
+    next_id: int = FIRST_ID
+
+    def take(self) -> int:
+        """A fresh instance id."""
+        self.next_id += 1
+        return self.next_id - 1
+
+
+def _stock() -> dict[str, list[list[Mesh]]]:
+    """Every prop in fine, middle and coarse form."""
+
+    def two(make: Callable[[bool], Mesh]) -> list[list[Mesh]]:
+        return [[make(True), make(False)]]
+
+    return {
+        "tree": [[plants.tree(k, d, conifer=k % 5 == 4) for d in range(3)] for k in range(TREES)],
+        "bush": [[plants.bush(k, d) for d in range(3)] for k in range(4)],
+        "lamp": two(furniture.street_lamp),
+        "bench": two(furniture.bench),
+        "bin": two(furniture.bin_),
+        "hydrant": two(furniture.hydrant),
+        "bollard": two(furniture.bollard),
+        "shelter": two(furniture.shelter),
+    }
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of a road section: kerb and outer edge as points, direction away from the road."""
+
+    kerb: F64
+    outer: F64
+    out: F64
+    along: F64
+    has_walk: bool
+    straight: F64
+
+
+def _sides(profile: Profile) -> list[_Side]:
+    """Left and right side of a section outside junctions."""
+    found = []
+    s = profile.s - profile.s[0]
+    for sign in (1, -1):
+        lanes = [i for i in profile.section.lanes if i * sign > 0]
+        lanes.sort(key=abs)
+        paved = [i for i in lanes if profile.section.lanes[i].type in PAVED_TYPES]
+        walk = [i for i in lanes if profile.section.lanes[i].type in WALK_TYPES]
+        edge = profile.edges[paved[-1]][1] if paved else profile.edges[0][1]
+        outer = profile.edges[walk[-1]][1] if walk else edge
+        out = np.stack([-sign * np.sin(profile.heading), -sign * np.cos(profile.heading)], -1)
+        found.append(_Side(profile.at(edge), profile.at(outer), out, s, bool(walk), profile.heading))
+    return found
+
+
+def _at(side: _Side, line: F64, d: float) -> tuple[F64, F64]:
+    """Point on a line [n, 3] of the side at d metres along the road, and the direction away from the road."""
+    p = np.array([np.interp(d, side.along, line[:, k]) for k in range(3)])
+    o = np.array([np.interp(d, side.along, side.out[:, k]) for k in range(2)])
+    return p, o / max(float(np.hypot(*o)), 1e-9)
+
+
+def _rectangle(centre: F64, out: F64, depth: float, width: float) -> F64:
+    across = np.array([-out[1], out[0]])
+    return np.array(
+        [centre + a * out * depth / 2 + b * across * width / 2 for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]
+    )
+
+
+def _street_furniture(parts: Collector, dressing: Dressing, stock: dict[str, list[list[Mesh]]], side: _Side,
+                      rng: np.random.Generator, taken: Occupancy, offset: float) -> None:  # fmt: skip
+    """Lamps, trees, benches, bins and hydrants along one side of a road."""
+    length = float(side.along[-1])
+    lift = KERB if side.has_walk else -0.05
+
+    def put(kind: str, d: float, base: F64, away: float, yaw_shift: float, radius: float, which: int = 0) -> F64 | None:
+        p, out = _at(side, base, d)
+        at = p + np.array([*out * away, lift])
+        if not taken.take_if_free(at, radius):
+            return None
+        yaw = float(np.arctan2(-out[1], -out[0])) + yaw_shift
+        parts.prop(stock[kind][which % len(stock[kind])], turn(yaw, at), dressing.take())
+        return at
+
+    for d in np.arange(8.0 + offset, length - 5, 27.0):
+        at = put("lamp", d, side.kerb, 0.75, 0.0, 0.2)
+        if at is not None:
+            _, out = _at(side, side.kerb, d)
+            dressing.lamps.append(np.array([*(at[:2] - out * LAMP_ARM), at[2] + 7.2]))
+    edge, gap = (side.outer, 1.3) if side.has_walk else (side.kerb, 3.0)
+    lift = -0.05
+    for d in np.arange(4.0, length - 3, 8.5):
+        if rng.random() < 0.62:
+            put(
+                "tree",
+                d + rng.uniform(-1.5, 1.5),
+                edge,
+                gap + rng.uniform(-0.2, 0.5),
+                rng.uniform(0, 6.28),
+                0.5,
+                int(rng.integers(TREES)),
+            )
+        elif rng.random() < 0.3:
+            put("bush", d, edge, gap, rng.uniform(0, 6.28), 0.6, int(rng.integers(4)))
+    if not side.has_walk:
+        return
+    lift = KERB
+    for d in np.arange(11.0, length - 6, 19.0):
+        kind = rng.random()
+        if kind < 0.45:
+            put("bench", d, side.outer, -0.45, 0.0, 0.5)
+            put("bin", d + 1.6, side.outer, -0.4, 0.0, 0.3)
+        elif kind < 0.6:
+            put("hydrant", d, side.kerb, 0.5, 0.0, 0.25)
+        elif kind < 0.68:
+            put("shelter", d + 4, side.outer, 0.55, 0.0, 1.0)
+
+
+def _buildings(parts: Collector, dressing: Dressing, side: _Side, rng: np.random.Generator, taken: Occupancy,
+               density: float) -> None:  # fmt: skip
+    """A row of buildings behind one side of a road, without gaps where it can."""
+    length = float(side.along[-1])
+    d = rng.uniform(0, 3)
+    while d < length - 5:
+        family = rng.random() > density
+        width = rng.uniform(9, 13) if family else rng.uniform(11, 21)
+        width = min(width, length - d)
+        if width < 7:
+            break
+        depth = rng.uniform(8, 10) if family else rng.uniform(12, 17)
+        setback = rng.uniform(5.5, 8.5) if family else rng.uniform(3.0, 3.8)
+        p, out = _at(side, side.outer, d + width / 2)
+        for shrink in (1.0, 0.75):
+            w = width * shrink
+            centre = p[:2] + out * (setback + depth / 2)
+            footprint = _rectangle(centre, out, depth, w)
+            if w < 7 or not taken.free(_rectangle(centre + out * 0.0, out, depth + 2.4, w - 0.1)):
+                continue
+            if rng.random() < 0.07:  # leave a little park
+                break
+            taken.take(footprint)
+            taken.take(_rectangle(p[:2] + out * setback / 2, out, max(setback - 3.2, 0.1), w))
+            storeys = int(rng.integers(2, 6 + int(4 * density)))
+            yaw = float(np.arctan2(-out[1], -out[0]))
+            kind = "house" if family else ("town" if rng.random() < 0.85 else "offices")
+            built = buildings.place(
+                kind,
+                int(rng.integers(1 << 30)),
+                (*centre, p[2]),
+                yaw,
+                (depth / 2, w / 2 - 0.01),
+                storeys,
+                dressing.take(),
+            )
+            parts.solid.append(built.build())
+            break
+        d += width + (rng.uniform(3, 6) if family else 0.02)
+
+
+def _lights_and_signs(
+    parts: Collector, dressing: Dressing, network: RoadNetwork, rng: np.random.Generator
+) -> list[F64]:
+    """Traffic lights and signs of the map; returns the light's positions in the order of their index."""
+    lights: list[F64] = []
+    signs: dict[tuple[str, ...], SignFace] = {
+        ("206",): SignFace.STOP, ("205",): SignFace.YIELD, ("274",): SignFace.LIMIT, ("267",): SignFace.NO_ENTRY,
+        ("314",): SignFace.PARKING, ("350",): SignFace.CROSSING,
+    }  # fmt: skip
+    faces = {number: face for names, face in signs.items() for number in names}
+    for signal in network.signals:
+        x, y, z, yaw = (float(v[0]) for v in network.point(signal.road, np.array([signal.s]), np.array([signal.t])))
+        heading = yaw if signal.orientation != "-" else yaw + np.pi
+        facing = heading + np.pi  # towards the traffic it is for
+        if signal.dynamic:
+            road = network.roads[signal.road]
+            reach = abs(signal.t)
+            inside = road.junction != "-1"
+            arm = float(np.clip(reach - 1.2 if not inside else 3.0, 0.0, 6.0))
+            forms = [furniture.traffic_light(arm, facing, len(lights), fine) for fine in (True, False)]
+            parts.prop(forms, turn(0.0, (x, y, z + KERB - 0.05)), dressing.take())
+            lights.append(np.array([x, y, z]))
+        elif signal.type in faces:
+            value = round(float(signal.value or 0) * (3.6 if signal.value and signal.value < 40 else 1))
+            forms = [furniture.sign(faces[signal.type], fine, value) for fine in (True, False)]
+            parts.prop(forms, turn(facing, (x, y, z + KERB - 0.05)), dressing.take())
+    return lights
+
+
+def _greenery(parts: Collector, dressing: Dressing, stock: dict[str, list[list[Mesh]]], rng: np.random.Generator,
+              taken: Occupancy, low: F64, high: F64, ground: float) -> None:  # fmt: skip
+    """Trees and bushes in clumps over the free land."""
+    area = float(np.prod(high - low))
+    for _ in range(int(min(area / 900, 260))):
+        clump = rng.uniform(low - 40, high + 40)
+        for _ in range(int(rng.integers(1, 4))):
+            at = clump + rng.normal(0, 7, 2)
+            if taken.take_if_free(at, 1.3):
+                kind = "tree" if rng.random() < 0.75 else "bush"
+                which = int(rng.integers(len(stock[kind])))
+                scale = float(rng.uniform(0.85, 1.35))
+                parts.prop(stock[kind][which], turn(rng.uniform(0, 6.28), (*at, ground - 0.07), scale), dressing.take())
+
+
+def _skyline(
+    parts: Collector, dressing: Dressing, rng: np.random.Generator, taken: Occupancy, low: F64, high: F64, ground: float
+) -> None:
+    """Taller blocks around the town, so that streets do not end in an empty horizon."""
+    centre, half = (low + high) / 2, (high - low) / 2
+    for ring, gap in ((0, 55.0), (1, 120.0)):
+        reach = half + gap
+        around = int(2 * (reach[0] + reach[1]) * 2 / (34 + 14 * ring))
+        for k in range(around):
+            t = (k + rng.uniform(-0.3, 0.3)) / around * 4 % 4
+            side, u = int(t), (t % 1) * 2 - 1
+            p = [(u, -1), (1, u), (-u, 1), (-1, -u)][side] * reach + centre + rng.uniform(-10, 10, 2)
+            if rng.random() < 0.25:
+                continue
+            out = centre - p
+            out /= np.linalg.norm(out)
+            size = rng.uniform(14, 24, 2)
+            foot = _rectangle(p, out, size[0], size[1])
+            if not taken.free(foot):
+                continue
+            taken.take(foot)
+            built = buildings.place("offices", int(rng.integers(1 << 30)), (*p, ground), float(np.arctan2(out[1], out[0])),
+                                    (size[0] / 2, size[1] / 2), int(rng.integers(4, 13 + 4 * ring)), dressing.take())  # fmt: skip
+            parts.solid.append(built.build())
+
+
+def dress(parts: Collector, ground: Ground, network: RoadNetwork, seed: int) -> tuple[Dressing, list[F64]]:
+    """Everything that stands in the town; the same for the same map and seed. Returns lamps and traffic lights."""
+    rng = np.random.default_rng([seed, 41])
+    dressing = Dressing()
+    stock = _stock()
+    points = np.concatenate(ground.heights)
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    level = float(np.median(points[:, 2]))
+    taken = Occupancy(low - 220, high + 220)
+    taken.mark(ground.roadway, 0.4)
+    walkable = Occupancy(low - 220, high + 220)
+    walkable.mark(ground.roadway, 0.1)
+    taken.mark(ground.walkway, 0.1)
+    lights = _lights_and_signs(parts, dressing, network, rng)
+    for light in lights:
+        walkable.take_if_free(light, 1.0)
+    centre = (low + high) / 2
+    extent = float(np.linalg.norm(high - low)) / 2
+    for profile in ground.profiles:
+        if profile.s[-1] - profile.s[0] < 8:
+            continue
+        for k, side in enumerate(_sides(profile)):
+            middle = side.kerb[len(side.kerb) // 2, :2]
+            density = float(np.clip(1.15 - np.linalg.norm(middle - centre) / max(extent, 1.0) * 0.8, 0.25, 1.0))
+            _buildings(parts, dressing, side, rng, taken, density)
+            _street_furniture(parts, dressing, stock, side, rng, walkable, 13.5 * k)
+    _skyline(parts, dressing, rng, taken, low, high, level)
+    _greenery(parts, dressing, stock, rng, taken, low, high, level)
+    return dressing, lights

@@ -1,0 +1,161 @@
+"""Shadow maps of the sun: two static cascades that are kept while nothing changes, one of the actors for each frame."""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from sim.sensors.jit import PARALLEL, SERIAL, f32, single
+from sim.sensors.raster import Raster, View
+from sim.sensors.scene.assembly import Static
+
+F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+NEAR_SIZE, FAR_SIZE, ACTOR_SIZE = 2048, 1024, 1024
+NEAR_SPAN, FAR_SPAN, ACTOR_SPAN = 130.0, 560.0, 130.0
+"""Metres that a map covers."""
+STEP = 16.0
+"""The maps' centre moves in steps of this many metres, so that static ones are drawn rarely."""
+TILE = 16
+
+
+@single(**SERIAL)
+def _tent(depth, u, v, z):
+    """Lit share of a 4 x 4 neighbourhood with tent weights; `depth` holds minus the depth (more is nearer the sun)."""
+    rows, columns = depth.shape
+    u -= 0.5
+    v -= 0.5
+    iu = int(np.floor(u))
+    iv = int(np.floor(v))
+    fu = u - np.floor(u)
+    fv = v - np.floor(v)
+    if iu < 2 or iv < 2 or iu > columns - 4 or iv > rows - 4:
+        return f32(1.0)
+    lit = f32(0.0)
+    for j in range(-1, 3):
+        wy = (1.0 - fv) if j == -1 else (fv if j == 2 else f32(1.0))
+        for i in range(-1, 3):
+            wx = (1.0 - fu) if i == -1 else (fu if i == 2 else f32(1.0))
+            if depth[iv + j, iu + i] <= z:
+                lit += wx * wy
+    return lit * (1.0 / 9.0)
+
+
+@single(**SERIAL)
+def sunlight(near, far, moving, busy, light, x, y, z, slope):
+    """Share of the sun that reaches a point. `light` [5, 3]: three rows of the sun's basis, centre, pixels per metre.
+
+    `slope`: tangent of the angle between surface normal and sun, for the bias.
+    """
+    lx = light[0, 0] * x + light[0, 1] * y + light[0, 2] * z - light[3, 0]
+    ly = light[1, 0] * x + light[1, 1] * y + light[1, 2] * z - light[3, 1]
+    depth = -(light[2, 0] * x + light[2, 1] * y + light[2, 2] * z - light[3, 2])
+    k = light[4, 0]
+    u = lx * k + f32(near.shape[1]) * 0.5
+    v = ly * k + f32(near.shape[0]) * 0.5
+    if u > 6.0 and v > 6.0 and u < f32(near.shape[1] - 6) and v < f32(near.shape[0] - 6):
+        lit = _tent(near, u, v, depth + 0.05 + 1.6 / k * slope)
+    else:
+        k = light[4, 1]
+        u = lx * k + f32(far.shape[1]) * 0.5
+        v = ly * k + f32(far.shape[0]) * 0.5
+        lit = _tent(far, u, v, depth + 0.15 + 1.6 / k * slope)
+    if lit > 0.0:
+        k = light[4, 2]
+        u = lx * k + f32(moving.shape[1]) * 0.5
+        v = ly * k + f32(moving.shape[0]) * 0.5
+        if u > 16.0 and v > 16.0:
+            i = int(u) >> 4
+            j = int(v) >> 4
+            if i < busy.shape[1] - 1 and j < busy.shape[0] - 1 and busy[j, i]:
+                lit = min(lit, _tent(moving, u, v, depth + 0.04 + 1.6 / k * slope))
+    return lit
+
+
+@single(**PARALLEL)
+def _mark(depth, busy):
+    """Mark the tiles of the actors' map, and their neighbours, in which anything was drawn."""
+    rows, columns = busy.shape
+    used = np.zeros((rows, columns), np.bool_)
+    for j in prange(rows):
+        for i in range(columns):
+            found = False
+            for y in range(j * 16, j * 16 + 16):
+                for x in range(i * 16, i * 16 + 16):
+                    if depth[y, x] > -1e29:
+                        found = True
+            used[j, i] = found
+    for j in prange(rows):
+        for i in range(columns):
+            found = False
+            for y in range(max(0, j - 1), min(rows, j + 2)):
+                for x in range(max(0, i - 1), min(columns, i + 2)):
+                    if used[y, x]:
+                        found = True
+            busy[j, i] = found
+
+
+@dataclass
+class Shadows:
+    """What `sunlight` reads."""
+
+    near: F32
+    far: F32
+    moving: F32
+    busy: NDArray[np.bool_]
+    light: F32
+
+
+class ShadowMaps:
+    """Draws and keeps the maps; `of` returns those for a camera and a sun."""
+
+    def __init__(self, keep: int = 3) -> None:
+        self._kept: dict[tuple[float, ...], tuple[F32, F32]] = {}
+        self._keep = keep
+        self._near = Raster(NEAR_SIZE, NEAR_SIZE)
+        self._far = Raster(FAR_SIZE, FAR_SIZE)
+        self._moving = Raster(ACTOR_SIZE, ACTOR_SIZE)
+        self._busy = np.zeros((ACTOR_SIZE // TILE, ACTOR_SIZE // TILE), np.bool_)
+
+    def of(self, view: View, sun: F32, static: Static, vertices: F32, faces: I32, moving: I32) -> Shadows:
+        """`sun`: unit vector towards it; `moving`: ids of the actors' triangles."""
+        s = sun.astype(np.float64)
+        up = np.array([0, 0, 1.0]) if abs(s[2]) < 0.95 else np.array([1.0, 0, 0])
+        right = np.cross(up, s)
+        right /= np.linalg.norm(right)
+        basis = np.stack([right, np.cross(s, right), -s]).astype(np.float32)
+        # the middle of what the camera sees: ahead of it on the ground
+        ahead = view.rotation[2].astype(np.float64)
+        flat = math.hypot(ahead[0], ahead[1])
+        reach = 38.0 * flat
+        if ahead[2] < -0.35:  # a high camera that looks down sees the ground around its axis
+            reach = min(view.position[2] / -ahead[2], 200.0) * flat
+        centre = view.position + np.array([ahead[0], ahead[1], 0]) / max(flat, 1e-6) * reach
+        centre = np.round(centre / STEP) * STEP
+        centre[2] = 0.0
+        c = centre.astype(np.float32)
+        scale = (NEAR_SIZE / NEAR_SPAN, FAR_SIZE / FAR_SPAN, ACTOR_SIZE / ACTOR_SPAN)
+        key = (*np.round(s, 5), *centre[:2])
+        if key not in self._kept:
+            maps = []
+            for raster, k, size in ((self._near, scale[0], NEAR_SIZE), (self._far, scale[1], FAR_SIZE)):
+                own = View(basis, c, k, k, size / 2, size / 2, size, size, orthographic=True)
+                raster.draw(vertices, faces, static.visible(own, 1e9), own)
+                maps.append(raster.inverse.copy())
+            while len(self._kept) >= self._keep:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = (maps[0], maps[1])
+        near, far = self._kept[key]
+        own = View(
+            basis, c, scale[2], scale[2], ACTOR_SIZE / 2, ACTOR_SIZE / 2, ACTOR_SIZE, ACTOR_SIZE, orthographic=True
+        )
+        self._moving.draw(vertices, faces, moving, own)
+        _mark(self._moving.inverse, self._busy)
+        light = np.zeros((5, 3), np.float32)
+        light[:3], light[3], light[4] = basis, basis @ c, scale
+        return Shadows(near, far, self._moving.inverse, self._busy, light)
