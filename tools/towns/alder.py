@@ -8,10 +8,12 @@ from tools.towns.town import Town
 
 D = 15.0
 """From the middle of a junction to its stop lines."""
+SKEW = 20.0
+"""The same where streets do not meet at right angles."""
 
 
 def build() -> Town:
-    """Alder, about 540 x 680 m."""
+    """Alder, 380 x 740 m."""
     town = Town("Alder", 47.2, 8.6)
     west, mid, east = (-190.0, 0.0), (0.0, 0.0), (190.0, 0.0)
     ring, north_east = (0.0, 170.0), (190.0, 170.0)
@@ -23,12 +25,12 @@ def build() -> Town:
     oak_s = lay(town, "Oak Street", [mid, south], [], (D, D), 50)
     mill = lay(town, "Mill Lane", [ring, (-190.0, 170.0), west], [70], (38, D), 30)
     elm = lay(
-        town, "Elm Street", [ring, (75.0, 170.0), (130.0, 150.0), north_east], [50, 50], (38, D), 30
+        town, "Elm Street", [ring, (75.0, 170.0), (130.0, 150.0), north_east], [50, 50], (38, SKEW), 30
     )  # fmt: skip
-    birch = lay(town, "Birch Street", [north_east, east], [], (D, D), 50)
+    birch = lay(town, "Birch Street", [north_east, east], [], (SKEW, D), 50)
     height = 9.0
     hill_w = lay(town, "Hill Road", [ring, (0.0, 315.0), summit], [55], (38, D), 50, z=(0, height))
-    hill_e = lay(town, "Hill Road", [summit, (190.0, 315.0), north_east], [55], (D, D), 50, z=(height, 0))
+    hill_e = lay(town, "Hill Road", [summit, (190.0, 315.0), north_east], [55], (D, SKEW), 50, z=(height, 0))
     court = lay(town, "Summit Court", [summit, (95.0, 350.0), (140.0, 420.0)], [40], (D, 0), 30, z=(height, height + 2))
     willow = lay(town, "Willow Street", [west, (-190.0, -150.0), south], [60], (D, D), 30)
     church = lay(town, "Church Street", [south, south_east], [], (D, D), 30)

@@ -80,7 +80,7 @@ def _shift(start: Pose, length: float, sign: float) -> Track:
 
 
 def build() -> Town:
-    """Marlin, about 1,900 x 680 m; 4.4 km of motorway in each direction."""
+    """Marlin, about 2,010 x 680 m; 4.6 km of motorway in each direction."""
     town = Town("Marlin", 36.6, -121.9)
     outer, inner = _radius(2 * (HALF + APART)), _radius(2 * (HALF - APART))
     apex_out, apex_in = (_half_turn(Pose(0, 0, 0), r, 1.0, True).end.x for r in (outer, inner))
