@@ -150,7 +150,7 @@ class Tracker:
                 self._writer.close()
         if self._wandb is not None:
             running, self._wandb = self._wandb, None
-            _in_time("W&B", lambda: running.finish(exit_code=int(failed), quiet=True))
+            _in_time("W&B", lambda: running.finish(exit_code=int(failed)))
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
