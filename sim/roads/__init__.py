@@ -7,6 +7,7 @@
     walks = network.walk_tables()              # sidewalks and crossings as a graph
     place = network.waypoint(x, y)             # the driving lane at a point, as carla.Map.get_waypoint
     pose = network.pose(place)                 # its pose, CARLA frame
+    route = network.router().route((x0, y0, yaw0), (x1, y1, None))   # points 1 m apart and the lanes in order
 
 
 Everything outside the reader is in the CARLA frame. Broken input is a RoadError, an impossible route a RouteError.
@@ -19,8 +20,9 @@ from pathlib import Path
 from sim.roads.errors import RoadError, RouteError
 from sim.roads.lane_index import LanePlace
 from sim.roads.network import Poses, RoadNetwork
+from sim.roads.routing import Route, Router
 
-__all__ = ["LanePlace", "Poses", "RoadError", "RoadNetwork", "RouteError", "load", "towns"]
+__all__ = ["LanePlace", "Poses", "RoadError", "RoadNetwork", "Route", "RouteError", "Router", "load", "towns"]
 
 TOWNS = Path(__file__).parent / "towns"
 

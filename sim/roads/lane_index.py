@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SPACING = 1.0
 REFINE_TOLERANCE = 1e-4
+CHORD_ERROR = 0.05
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,35 @@ class LaneIndex:
         step = self._step[:, :axes]
         share = np.clip(np.einsum("ij,ij->i", offset, step) / square, 0.0, 1.0)
         gap = offset - share[:, None] * step
-        best = int(np.argmin(np.einsum("ij,ij->i", gap, gap)))
-        key = self._keys[self._owner[best]]
-        low, high = self._stations[best]
-        s = low + share[best] * (high - low)
-        # On the true curve: step s by the point's offset along the tangent, twice.
+        square_gap = np.einsum("ij,ij->i", gap, gap)
+        best = float(np.sqrt(square_gap.min()))
+        # Pieces are chords: a lane that looks a little farther may be nearer in truth.
+        close = np.flatnonzero(square_gap <= (best + CHORD_ERROR) ** 2)
+        close = close[np.argsort(square_gap[close], kind="stable")]
+        _, first = np.unique(self._owner[close], return_index=True)
+        found: tuple[float, LanePlace] | None = None
+        for piece in close[np.sort(first)].tolist():
+            low, high = self._stations[piece]
+            key = self._keys[self._owner[piece]]
+            distance, place = self._refine(key, low + share[piece] * (high - low), x, y, z)
+            if found is None or distance < found[0] - 1e-9:
+                found = distance, place
+        return found[1] if found else None
+
+    def _refine(self, key: LaneKey, s: float, x: float, y: float, z: float | None) -> tuple[float, LanePlace]:
+        """Distance and place on the true curve: s steps by the point's offset along the tangent."""
         section = self._network.section(key[0], key[1])
-        for _ in range(2):
+        for _ in range(3):
             pose = self._network.poses(key, np.array([s]))
-            along = (x - pose.x[0]) * np.cos(pose.yaw[0]) + (y - pose.y[0]) * np.sin(pose.yaw[0])
-            s += float(np.clip(along if key[2] < 0 else -along, -SPACING, SPACING))
-            s = float(np.clip(s, section.s, max(section.s, section.end - 1e-9)))
+            dx, dy = x - pose.x[0], y - pose.y[0]
+            along = float(dx * np.cos(pose.yaw[0]) + dy * np.sin(pose.yaw[0]))
             if abs(along) < REFINE_TOLERANCE:
+                break
+            before, s = s, s + float(np.clip(along if key[2] < 0 else -along, -SPACING, SPACING))
+            s = float(np.clip(s, section.s, max(section.s, section.end - 1e-9)))
+            if s == before:
                 break
         x0, y0, heading = self._network.lines.evaluate(key[0], np.array([s]))
         t = -(x - x0[0]) * np.sin(heading[0]) + (-y - y0[0]) * np.cos(heading[0])
-        return LanePlace(key[0], key[1], key[2], s, float(t))
+        rise = 0.0 if z is None else z - pose.z[0]
+        return float(np.sqrt(dx * dx + dy * dy + rise * rise)), LanePlace(key[0], key[1], key[2], s, float(t))

@@ -34,6 +34,7 @@ from sim.roads.model import (
     wrap,
 )
 from sim.roads.opendrive import read, read_bytes
+from sim.roads.routing import Router
 from sim.roads.tables import LaneTables, WalkTables
 
 
@@ -267,3 +268,11 @@ class RoadNetwork:
     def walk_tables(self) -> WalkTables:
         """The sidewalks and crossings as a graph."""
         return self._walk_tables
+
+    @cached_property
+    def _router(self) -> Router:
+        return Router(self.lane_tables())
+
+    def router(self) -> Router:
+        """Finds routes over the lane tables."""
+        return self._router
