@@ -31,7 +31,7 @@ PATIENCE = F(4.0)
 COMFORT_STOP = F(3.0)
 """m/s^2: a yellow light is obeyed by who can stop so."""
 HARD_STOP = F(6.0)
-AFTER_THEM, BEFORE_THEM = F(0.4), F(1.2)
+AFTER_THEM, BEFORE_THEM = F(0.4), F(1.6)
 """Seconds left between two who use the same area."""
 
 
@@ -133,6 +133,34 @@ def conflicts_free(
                         return False
             j = t.links[WAITING_AFTER, j]
     return True
+
+
+@kernel
+def way_inside(roads: Lanes, conflicts: Conflicts, t: Scratch, vf: F32, vi: I32, i: int) -> float:
+    """Metres that vehicle i, inside a junction, may go before it must let another inside pass; large where it may go on.
+
+    Grants rest on forecasts. Where one failed (somebody stepped in front of a car), who is nearer to the shared area
+    goes first and the other stops before it, so that the two do not meet in it.
+    """
+    free = F(1e6)
+    lane = vi[f.V_LANE, i]
+    own_before = roads.lane_i[lane, r.LN_BEFORE]
+    front = vf[f.S, i] + vf[f.HALF_LENGTH, i]
+    for c in range(roads.lane_i[lane, r.LN_CONFLICT], roads.lane_i[lane, r.LN_CONFLICT_END]):
+        other = conflicts.whole[c, r.C_LANE]
+        j = t.heads[HEAD, other]
+        if j < 0:
+            continue
+        rest = conflicts.real[c, r.C_BEGIN] - front
+        if rest < F(0.0) or roads.lane_i[other, r.LN_BEFORE] == own_before:
+            continue
+        while j >= 0:
+            if vf[f.S, j] - vf[f.HALF_LENGTH, j] < conflicts.real[c, r.C_OTHER_END]:
+                their_rest = conflicts.real[c, r.C_OTHER_BEGIN] - vf[f.S, j] - vf[f.HALF_LENGTH, j]
+                if their_rest < rest or (their_rest == rest and j < i):
+                    free = min(free, rest)
+            j = t.links[AFTER, j]
+    return free
 
 
 @kernel

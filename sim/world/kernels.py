@@ -267,7 +267,7 @@ def step_world(
     """One step of world w."""  # fmt: skip
     vf, vi = b.vf[w], b.vi[w]
     egos = b.ei.shape[2]
-    k = key(b.wi[w, f.W_SEED], w, b.wi[w, f.W_EPISODE])
+    k = key(b.wi[w, f.W_SEED], b.wi[w, f.W_EPISODE])
     tick = b.wi[w, f.W_TICK] + 1
     for e in range(control.shape[1]):
         if vi[f.V_MODE, e] == f.EXTERNAL:
@@ -333,7 +333,7 @@ def reset_world(roads: Roads, presets: F32, shares: F32, b: Buffers, w: int, len
     b.wi[w, f.W_REMOVED] = 0
     b.wi[w, f.W_CONTACTS] = 0
     b.wf[w, f.W_TIME] = F(0.0)
-    k = key(b.wi[w, f.W_SEED], w, b.wi[w, f.W_EPISODE])
+    k = key(b.wi[w, f.W_SEED], b.wi[w, f.W_EPISODE])
     b.contact[w] = 0
     b.contact_impulse[w] = F(0.0)
     reset_signals(roads.lights, b.jf[w], b.ji[w], b.lf[w], b.li[w], k)

@@ -7,8 +7,12 @@ Polynomials are those of the Cephes library (S. Moshier), single precision: erro
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -24,8 +28,27 @@ def kernel(function: Function) -> Function:
 
 
 def parallel_kernel(function: Function) -> Function:
-    """Compile a loop over worlds with numba.prange, to be called from Python; kept in Numba's cache."""
-    return cast(Function, numba.njit(cache=True, error_model="numpy", parallel=True)(function))
+    """Compile a loop over worlds with numba.prange, to be called from Python; kept in a cache on disk.
+
+    Numba's own cache looks at the file of the outermost function alone and would keep old code where a function that it
+    calls was changed in another file. So the cache has a folder for each state of this package's sources.
+    """
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())
+    try:
+        return cast(Function, numba.njit(cache=True, error_model="numpy", parallel=True)(function))
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@cache
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: below NUMBA_CACHE_DIR, else below the user's cache."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "throttle" / "kernels" / digest.hexdigest()[:16]
 
 
 F = np.float32

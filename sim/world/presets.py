@@ -1,6 +1,6 @@
 """What vehicles are like: one table of parameters per body type.
 
-Figures are those of typical vehicles (sedan, panel van, box truck, city bus, road motorcycle, city bicycle), rounded;
+Figures are those of typical vehicles (sedan, panel van, light box truck, midi bus, road motorcycle, city bicycle), rounded;
 `force` is the greatest driving force (torque through first gear, so it exceeds power / speed at low speed), `drag` is
 .5 rho cd A, `roll` is .012 m g.
 """
@@ -63,10 +63,10 @@ class Preset:
 
 
 PRESETS: dict[BodyType, Preset] = {
-    BodyType.CAR: Preset(4.6, 1.9, 1.5, 1600, 2.8, 1.22, 1.0, 110e3, 9.0e3, 18e3, 0.42, 4.0, 50, 2.0, 2.5, 1.1, 0.72),
+    BodyType.CAR: Preset(4.6, 1.9, 1.5, 1600, 2.8, 1.22, 1.0, 110e3, 9.0e3, 18e3, 0.42, 4.0, 50, 2.0, 2.5, 1.1, 0.73),
     BodyType.VAN: Preset(5.6, 2.1, 2.3, 2300, 3.4, 1.10, 0.9, 105e3, 10e3, 24e3, 0.75, 3.5, 42, 1.7, 2.5, 1.2, 0.09),
-    BodyType.TRUCK: Preset(8.2, 2.5, 3.4, 7500, 4.8, 0.90, 0.75, 160e3, 24e3, 66e3, 2.6, 2.5, 30, 1.2, 2.2, 1.4, 0.05),
-    BodyType.BUS: Preset(10.8, 2.55, 3.1, 11000, 5.6, 0.95, 0.7, 200e3, 28e3, 88e3, 3.2, 2.5, 28, 1.1, 2.0, 1.4, 0.03),
+    BodyType.TRUCK: Preset(7.4, 2.4, 3.2, 7500, 4.2, 0.90, 0.75, 160e3, 24e3, 66e3, 2.6, 2.5, 30, 1.2, 2.2, 1.4, 0.05),
+    BodyType.BUS: Preset(9.6, 2.5, 3.1, 10000, 4.8, 0.95, 0.7, 200e3, 28e3, 88e3, 3.2, 2.5, 28, 1.1, 2.0, 1.4, 0.02),
     BodyType.MOTORCYCLE: Preset(2.2, 0.8, 1.5, 280, 1.45, 0.7, 1, 6e4, 2.2e3, 3.0e3, 0.3, 4.0, 55, 2.4, 2.8, 1.0, 0.06),
     BodyType.BICYCLE: Preset(1.8, 0.6, 1.7, 95, 1.05, 0.80, 0.8, 380, 180.0, 620, 0.28, 4.0, 9.5, 0.9, 2.0, 1.2, 0.05),
 }  # fmt: skip

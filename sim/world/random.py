@@ -2,7 +2,7 @@
 # mypy: disable-error-code="arg-type, return-value, assignment, operator, no-any-return"
 """Random numbers that are functions of their place: no hidden state, the same on any number of threads.
 
-`key(seed, world, episode)` names a sequence; `uniform(key, counter, stream)` is its value at a counter (the tick) and a
+`key(seed, episode)` names a sequence; `uniform(key, counter, stream)` is its value at a counter (the tick) and a
 stream (what it is for, and the slot). The mixing function is the 32-bit finaliser "lowbias32" found by C. Wellons.
 """
 
@@ -25,10 +25,9 @@ def mix(value: int) -> int:
 
 
 @kernel
-def key(seed: int, world: int, episode: int) -> int:
-    """uint32 that names a world's sequence."""
+def key(seed: int, episode: int) -> int:
+    """uint32 that names the sequence of a world's episode; worlds of a batch differ in their seeds."""
     k = mix(np.uint32(seed) + np.uint32(0x9E3779B9))
-    k = mix(np.uint32(k ^ np.uint32(world)) + np.uint32(0x85EBCA6B))
     return mix(np.uint32(k ^ np.uint32(episode)) + np.uint32(0xC2B2AE35))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from sim.world import fields as f
 from sim.world import roads as r
-from sim.world.junctions import END, FREE, LEADER, OBSTACLE, VEHICLE, WALKER, ask
+from sim.world.junctions import END, FREE, LEADER, OBSTACLE, VEHICLE, WALKER, YIELD, ask, way_inside
 from sim.world.lanes import F32, I32, path_point
 from sim.world.maths import GRAVITY, F, arctan, clamp, kernel, sincos, wrap
 from sim.world.roads import Conflicts, Lanes
@@ -22,7 +22,7 @@ from sim.world.scratch import AFTER, HEAD, Scratch
 HARDEST = F(8.0)
 """m/s^2: the hardest that a driver brakes."""
 NO_GAP = F(1e6)
-BEFORE_LINE = F(1.0)
+BEFORE_LINE = F(1.8)
 """Metres between the front bumper and the stop line where drivers come to rest."""
 
 
@@ -177,8 +177,15 @@ def decide(
         if a < accel:
             accel, reason = a, why
 
-    # a road that ends: those who find no way to change lanes wait at its end
     lane = vi[f.V_LANE, i]
+    if roads.lane_i[lane, r.LN_JUNCTION] >= 0:
+        free = way_inside(roads, conflicts, t, vf, vi, i)
+        if free < reach:
+            a = idm(speed, wish, free + F(0.5), F(0.0), urge, comfort, F(0.4), F(1.0))
+            if a < accel:
+                accel, reason = a, YIELD
+
+    # a road that ends: those who find no way to change lanes wait at its end
     if roads.lane_i[lane, r.LN_ENDS] == 1 and (
         roads.lane_i[lane, r.LN_LEFT] >= 0 or roads.lane_i[lane, r.LN_RIGHT] >= 0
     ):

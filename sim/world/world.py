@@ -47,7 +47,9 @@ class World:
         self.truth = Truth(config.worlds, config.egos, config.nearest, config.route_ahead)
         self.roads = pack(tables, walk)
         b = self.state.buffers
-        b.wi[:, f.W_SEED] = seed & 0x7FFFFFFF
+        b.wi[:, f.W_SEED] = (
+            seed + np.arange(config.worlds)
+        ) & 0x7FFFFFFF  # a world alone plays the same as among others
         b.wf[:, f.W_DENSITY] = config.density
         b.wf[:, f.W_WALKER_DENSITY] = config.walker_density
         b.wf[:, f.W_JAYWALK] = config.jaywalk
