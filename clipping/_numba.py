@@ -66,6 +66,12 @@ def total(parts):  # type: ignore[no-untyped-def]
     return out
 
 
+@njit(types.float64(*_blocks, _f8), nogil=True, cache=True)
+def squares_total(addresses, tensor, start, length, out):  # type: ignore[no-untyped-def]
+    squares(addresses, tensor, start, length, out, 0, len(tensor))
+    return total(out)
+
+
 @njit(_f8(_i8, _f8, types.int64), nogil=True, cache=True)
 def by_tensor(tensor, parts, count):  # type: ignore[no-untyped-def]
     out = np.zeros(count)
@@ -90,16 +96,44 @@ def clamp(addresses, tensor, start, length, before, after, lower, upper, first, 
         x = _view(addresses[tensor[b]], start[b], length[b])
         total_in, total_out = 0.0, 0.0
         for low in range(0, length[b], LANE):
-            part_in, part_out = np.float32(0.0), np.float32(0.0)
+            part_in, part_out = 0.0, np.float32(0.0)
             for i in range(low, min(low + LANE, length[b])):
                 v = x[i]
-                part_in += v * v
+                part_in += np.float64(v) * np.float64(v)  # in double: there is no second look at what was there
                 # In this order a NaN stays a NaN.
                 w = lower if v < lower else v
                 w = upper if w > upper else w
                 x[i] = w
                 part_out += w * w
-            total_in += np.float64(part_in)
+            total_in += part_in
             total_out += np.float64(part_out)
         before[b] = total_in
         after[b] = total_out
+
+
+@njit(types.float64(types.int64, types.int64, types.int64), **_options)
+def _row(address, start, length):  # type: ignore[no-untyped-def]
+    """The sum of squares of one row, in double."""
+    x = _view(address, start, length)
+    out = 0.0
+    for i in range(length):
+        out += np.float64(x[i]) * np.float64(x[i])
+    return out
+
+
+@njit(types.void(_i8, _i8, _i8, _i8, _f8, _f8, types.float64, types.float64, types.int64, types.int64), **_options)
+def units(grads, weights, start, length, before, after, ratio, eps, first, last):  # type: ignore[no-untyped-def]
+    """Rows ``first`` to ``last``, one unit each: addresses of gradient and weight (0: measure only), first entry."""
+    for r in range(first, last):
+        norm = np.sqrt(_row(grads[r], start[r], length[r]))
+        before[r] = norm * norm
+        after[r] = norm * norm
+        if weights[r] == 0:
+            continue
+        limit = ratio * max(np.sqrt(_row(weights[r], start[r], length[r])), eps)
+        if norm > limit:
+            coef = np.float32(limit / norm)
+            x = _view(grads[r], start[r], length[r])
+            for i in range(length[r]):
+                x[i] *= coef
+            after[r] = limit * limit

@@ -75,7 +75,8 @@ class GradientClipper:
         self.rollback: device.Rollback | None = None
         self._backward: BackwardNorms | None = None
         self._model: Module | None = None
-        self._shape: tuple[int, ...] = ()
+        self._modules: list[list[str]] = []
+        self._param_groups, self._on_host, self._per_sample = 0, True, False
 
     # Attaching
 
@@ -108,7 +109,9 @@ class GradientClipper:
         self.groups = groups.divide(self.config, optimizer, self._model)
         for group in self.groups:
             group.state = self._states[group.name]
-        self._shape = tuple(len(g["params"]) for g in optimizer.param_groups)
+        self._param_groups = len(optimizer.param_groups)
+        self._on_host = all(group.grads.host for group in self.groups)
+        self._per_sample = any(isinstance(group.strategy, PerSample) for group in self.groups)
         self.fold = Fold(optimizer)
         possible = self.fold.accurate and len(self.groups) == 1 and isinstance(self.groups[0].strategy, ScaleStrategy)
         if self.config.fold and not possible:
@@ -141,19 +144,17 @@ class GradientClipper:
 
     def before_step(self) -> None:
         """Measure and clip what the optimiser is about to step with."""
-        assert self.fold is not None
-        self.fold.restore()  # of a step that ended in an exception
-        param_groups = self.fold.optimizer.param_groups
-        if len(param_groups) != len(self._shape):  # add_param_group since we looked
-            self._divide(self.fold.optimizer)
-        if self.groups and not self.per_sample_ready and any(isinstance(g.strategy, PerSample) for g in self.groups):
-            raise ClippingError("strategy 'per_sample' clips in clipper.backward(model, loss, *batch): call that first")
-        self.per_sample_ready = False
+        fold = self.fold
+        assert fold is not None
+        fold.restore()  # of a step that ended in an exception
+        if len(fold.optimizer.param_groups) != self._param_groups:  # add_param_group since we looked
+            self._divide(fold.optimizer)
+        if self._per_sample:
+            if not self.per_sample_ready:
+                raise ClippingError("'per_sample' clips in clipper.backward(model, loss, *batch): call that first")
+            self.per_sample_ready = False
         with torch.no_grad():
-            if all(group.grads.host for group in self.groups):
-                host.clip(self)
-            else:
-                device.clip(self)
+            (host if self._on_host else device).clip(self)
 
     def after_step(self) -> None:
         """Put the optimiser back as it was found."""
@@ -203,7 +204,7 @@ class GradientClipper:
         self.histogram.add(rows[:, 0])
         for sink in self.sinks:
             sink.write(self.config.subsystem, records)
-        if any(not group.grads.host for group in self.groups):
+        if not self._on_host:
             self._catch_up(rows)
 
     def _catch_up(self, rows: np.ndarray) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clipping.clipper import GradientClipper
 
 Row = tuple[float, ...]
+Measured = tuple[float, float | None]
 
 
 def clip(clipper: GradientClipper) -> None:
@@ -23,38 +24,53 @@ def clip(clipper: GradientClipper) -> None:
     assert fold is not None
     amp = fold.amp_scale()
     scale = 1.0 if amp is None else float(amp)
-    norms = [_measure(group, scale) if group.grads.refresh() else None for group in groups]
-    present = [n for n in norms if n is not None]
-    if not present:
-        return
-    total = present[0] if len(groups) == 1 else math.hypot(*present)
-    if not math.isfinite(total) and clipper.config.nonfinite != "ignore":
-        _reject(clipper, norms, total)
-        return
-    clipper.bad_in_a_row = 0
-    if scale != 1.0 and not clipper.folds:
-        for group, norm in zip(groups, norms):
-            if norm is not None:
+    if scale != 1.0 and not clipper.folds:  # a scaled gradient whose coefficient cannot be folded: unscale it here
+        for group in groups:
+            if group.grads.refresh():
                 group.grads.scale_(1.0 / scale)
         fold.hand(None, getattr(fold.optimizer, "found_inf", None))
         scale = 1.0
-    rows = [_apply(clipper, group, norm, scale) for group, norm in zip(groups, norms)]
+    if len(groups) == 1:
+        measured = [_measure(groups[0], scale, clipper)]
+        if measured[0] is None:
+            return
+        total = measured[0][0]
+    else:
+        measured = [_measure(group, scale, clipper) for group in groups]
+        present = [m[0] for m in measured if m is not None]
+        if not present:
+            return
+        total = math.hypot(*present)
+    if not math.isfinite(total) and clipper.config.nonfinite != "ignore":
+        _reject(clipper, measured, total)
+        return
+    clipper.bad_in_a_row = 0
+    rows = [_apply(clipper, group, m, scale) for group, m in zip(groups, measured)]
     clipper.record(_combine(total, rows) if len(rows) > 1 else rows[0], rows)
 
 
-def _measure(group: Group, scale: float) -> float:
-    strategy = group.strategy
-    order = strategy.order if isinstance(strategy, ScaleStrategy) else 2.0
-    return group.grads.norm(order) / scale
+def _measure(group: Group, scale: float, clipper: GradientClipper) -> Measured | None:
+    """The norm, and the norm after where the strategy has clipped in the same pass; None without gradients."""
+    grads, strategy = group.grads, group.strategy
+    if not grads.refresh():
+        return None
+    if isinstance(strategy, ScaleStrategy):
+        return grads.norm(strategy.order) / scale, None
+    # Clipping before the norm is known to be finite is right only if a bad gradient is thrown away anyway.
+    if clipper.config.nonfinite == "skip" and not grads.watch and isinstance(strategy, TensorStrategy):
+        both = strategy.measure_and_apply(grads)
+        if both is not None:
+            return both
+    return grads.norm(), None
 
 
-def _reject(clipper: GradientClipper, norms: list[float | None], total: float) -> None:
+def _reject(clipper: GradientClipper, measured: list[Measured | None], total: float) -> None:
     """Leave out an update whose gradients are not finite, and stop after too many in a row."""
     config = clipper.config
     clipper.bad_in_a_row += 1
     for group in clipper.groups:
         leave_out(group)
-    rows = [(math.nan if n is None else n, 0.0, 0.0, math.nan, 0.0, 1.0, 1.0) for n in norms]
+    rows = [(math.nan if m is None else m[0], 0.0, 0.0, math.nan, 0.0, 1.0, 1.0) for m in measured]
     clipper.record((total, 0.0, 0.0, math.nan, 0.0, 1.0, 1.0), rows)
     if config.nonfinite == "raise":
         raise NonFiniteGradientError(f"the gradients of {config.subsystem!r} are not finite (norm {total})")
@@ -71,14 +87,16 @@ def leave_out(group: Group) -> None:
         p.grad = None
 
 
-def _apply(clipper: GradientClipper, group: Group, norm: float | None, scale: float) -> Row:
-    if norm is None:
+def _apply(clipper: GradientClipper, group: Group, measured: Measured | None, scale: float) -> Row:
+    if measured is None:
         return (0.0, 0.0, 1.0, math.nan, 0.0, 0.0, 0.0)
-    strategy = group.strategy
+    (norm, after), strategy = measured, group.strategy
     if not math.isfinite(norm):  # policy "ignore": hand the gradient on as it is, teach the strategy nothing
         return (norm, norm, 1.0, math.nan, 0.0, 0.0, 1.0)
     if isinstance(strategy, TensorStrategy):
-        after, tau, group.state = strategy.apply(group.grads, norm, group.state, True)
+        tau = getattr(strategy, "bound", math.nan)
+        if after is None:
+            after, tau, group.state = strategy.apply(group.grads, norm, group.state, True)
         changed = abs(after - norm) > 1e-9 * norm
         return (norm, after, after / norm if norm > 0.0 else 1.0, tau, float(changed), 0.0, 0.0)
     assert isinstance(strategy, ScaleStrategy)

@@ -84,6 +84,7 @@ class Kernel:
         self._before = np.zeros(0)
         self._after = np.zeros(0)
         self._entries = 0
+        self._rows: Any = None
 
     def load(self, tensors: Sequence[Tensor]) -> bool:
         """Take the addresses of ``tensors``; False if one of them is not float32 in one piece of CPU memory."""
@@ -106,14 +107,17 @@ class Kernel:
         self._tensor, self._start, self._length = (np.ascontiguousarray(table[:, i]) for i in range(3))
         self._before, self._after = np.zeros(len(blocks)), np.zeros(len(blocks))
         self._addresses = np.zeros(len(numels), np.int64)
-        self._numels, self._entries = numels, sum(numels)
+        self._numels, self._entries, self._rows = numels, sum(numels), None
 
     def sum_squares(self) -> float:
         """The sum of squares of all entries; per tensor afterwards from :meth:`per_tensor`."""
         n = len(self._tensor)
         fixed = (self._addresses, self._tensor, self._start, self._length, self._before)
-        _shared(lambda a, b: _compiled.squares(*fixed, a, b), n, self._entries)
-        total = _compiled.total(self._before)
+        if self._entries < SHARED:
+            total = _compiled.squares_total(*fixed)
+        else:
+            _shared(lambda a, b: _compiled.squares(*fixed, a, b), n, self._entries)
+            total = _compiled.total(self._before)
         if not self._entries * 1e-32 < total < math.inf:  # squares left the range of float32: again in double
             _shared(lambda a, b: _compiled.squares_wide(*fixed, a, b), n, self._entries)
             total = _compiled.total(self._before)
@@ -137,6 +141,28 @@ class Kernel:
         fixed = (self._addresses, self._tensor, self._start, self._length, self._before, self._after, lower, upper)
         _shared(lambda a, b: _compiled.clamp(*fixed, a, b), len(self._tensor), self._entries)
         return _compiled.total(self._before), _compiled.total(self._after)
+
+    def units(self, weights: Sequence[Tensor | None], ratio: float, eps: float) -> tuple[float, float] | None:
+        """Hold every row of dimension 0 to ``ratio * max(norm of the weight's row, eps)``.
+
+        Args:
+            weights: for each tensor its parameter; None leaves it as it is.
+
+        Returns:
+            the sums of squares before and after; None, with nothing done, if a weight lies otherwise in memory.
+        """
+        if any(w is not None and not (w.dtype is torch.float32 and w.is_contiguous()) for w in weights):
+            return None
+        rows = np.array([len(w) if w is not None and w.ndim > 1 else 1 for w in weights])
+        if self._rows is None or not np.array_equal(rows, self._rows[0]):
+            cols = np.array(self._numels, np.int64) // rows
+            start = np.concatenate([np.arange(n, dtype=np.int64) * c for n, c in zip(rows, cols)])
+            self._rows = (rows, start, np.repeat(cols, rows), np.zeros(len(start)), np.zeros(len(start)))
+        rows, start, length, before, after = self._rows
+        theirs = np.array([0 if w is None else w.data_ptr() for w in weights], np.int64)
+        fixed = (np.repeat(self._addresses, rows), np.repeat(theirs, rows), start, length, before, after, ratio, eps)
+        _shared(lambda a, b: _compiled.units(*fixed, a, b), len(start), self._entries)
+        return _compiled.total(before), _compiled.total(after)
 
 
 def _dense(x: Tensor) -> bool:

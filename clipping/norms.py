@@ -79,7 +79,7 @@ class GradientSet:
         self._sums = self.measured = None
         grads: list[Any] = [p.grad for p in self.params]
         self.indices = self._all
-        if None in grads:
+        if any(g is None for g in grads):  # ("None in grads" would compare tensors)
             self.indices = [i for i, g in enumerate(grads) if g is not None]
             grads = [g for g in grads if g is not None]
             if not grads:
@@ -184,10 +184,23 @@ class GradientSet:
             for g, c in zip(self.locals, coefs.unbind()):
                 g.mul_(c.to(g.dtype))
 
+    def clamp_both_(self, lower: float, upper: float) -> tuple[float, float] | None:
+        """Clamp every entry in one pass that also gives the norms before and after; None where no kernel serves."""
+        if not self.fast or self._kernel is None:
+            return None
+        before, after = self._kernel.clamp(lower, upper)
+        return math.sqrt(before), math.sqrt(after)
+
+    def scale_units_both_(self, ratio: float, eps: float) -> tuple[float, float] | None:
+        """As :meth:`scale_units_`, with the norms before and after; None where no kernel serves."""
+        if not self.fast or self._kernel is None or any(not g.is_contiguous() for g in self.locals):
+            return None
+        weights = [self.params[i].detach() if i < self._last else None for i in self.indices]
+        sums = self._kernel.units(weights, ratio, eps)
+        return None if sums is None else (math.sqrt(sums[0]), math.sqrt(sums[1]))
+
     def clamp_(self, lower: float, upper: float) -> Scalar:
         """Clamp every entry; returns the norm after."""
-        if self.fast and self._kernel is not None:
-            return math.sqrt(self._kernel.clamp(lower, upper)[1])
         for g in self.locals:
             g.clamp_(lower, upper)
         self._sums = None

@@ -135,6 +135,10 @@ class ScaleStrategy(Strategy):
 class TensorStrategy(Strategy):
     """A strategy that looks at tensors, rows or entries, and may turn the direction."""
 
+    def measure_and_apply(self, grads: GradientSet) -> tuple[float, float] | None:
+        """Clip in the very pass that measures, on the host: the norms before and after; None where that cannot be."""
+        return None
+
     @abstractmethod
     def apply(self, grads: GradientSet, norm: Scalar, state: State, ok: Scalar) -> tuple[Scalar, Scalar, State]:
         """Clip in place.

@@ -45,6 +45,7 @@ class Value(TensorStrategy):
     """
 
     name: ClassVar[str] = "value"
+    bound: float  # the larger of the two, the threshold on record
     reads: ClassVar[frozenset[str]] = frozenset({"threshold", "lower", "upper"})
 
     def __init__(self, config: StrategyConfig) -> None:
@@ -54,6 +55,7 @@ class Value(TensorStrategy):
                 raise ClippingError("strategy 'value' takes a threshold or lower and upper, not both")
             self.upper = positive("threshold", config.threshold)
             self.lower = -self.upper
+            self.bound = self.upper
             return
         if config.lower is None or config.upper is None:
             raise ClippingError("strategy 'value' needs a threshold > 0, or both lower <= 0 and upper >= 0")
@@ -63,9 +65,13 @@ class Value(TensorStrategy):
                 f"the range of 'value' must hold zero, or it adds a constant drift: lower <= 0 <= upper, "
                 f"not [{self.lower:g}, {self.upper:g}]"
             )
+        self.bound = max(-self.lower, self.upper)
+
+    def measure_and_apply(self, grads: GradientSet) -> tuple[float, float] | None:
+        return grads.clamp_both_(self.lower, self.upper)
 
     def apply(self, grads: GradientSet, norm: Scalar, state: State, ok: Scalar) -> tuple[Scalar, Scalar, State]:
-        return grads.clamp_(self.lower, self.upper), max(-self.lower, self.upper), state
+        return grads.clamp_(self.lower, self.upper), self.bound, state
 
 
 class AGC(TensorStrategy):
@@ -84,6 +90,9 @@ class AGC(TensorStrategy):
         super().__init__(config)
         self.ratio = 0.01 if config.threshold is None else positive("threshold", config.threshold)
         self.eps = positive("eps", 1e-3 if config.eps is None else config.eps, infinite=False)
+
+    def measure_and_apply(self, grads: GradientSet) -> tuple[float, float] | None:
+        return grads.scale_units_both_(self.ratio, self.eps)
 
     def apply(self, grads: GradientSet, norm: Scalar, state: State, ok: Scalar) -> tuple[Scalar, Scalar, State]:
         return grads.scale_units_(self.ratio, self.eps), _math.nan, state
