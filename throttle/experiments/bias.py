@@ -34,8 +34,8 @@ class Bias(Experiment):
     columns: ClassVar[tuple[str, ...]] = ("stall", "theory")
 
     taus: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0)
-    rates: tuple[float, ...] = (0.002, 0.02)
-    epochs: int = 3000
+    rates: tuple[float, ...] = (0.005, 0.02)
+    epochs: int = 1500
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class Bias(Experiment):
         optimizer = torch.optim.SGD([x], lr=float(rate), foreach=False)
         GradientClipper(strategy, threshold=float(tau), drain_every=1000).attach(optimizer)  # type: ignore[arg-type]
         samples = torch.tensor([3.0, -1.0, -1.0, -1.0], dtype=torch.float64)
-        total, start = 0.0, self.epochs // 4  # by then even the slower rate has gone through 6 time constants
+        total, start = 0.0, self.epochs // 4  # by then even the slower rate has gone through 7 time constants
         for epoch in range(self.epochs):
             for noise in samples[torch.randperm(4, generator=generator)]:
                 x.grad = x.detach() + noise

@@ -37,7 +37,7 @@ class CartPole(Experiment):
         ("sgd", 1.0),
     )
     clips: tuple[str, ...] = ("none", "tau=0.5")
-    timesteps: int = 40_000
+    timesteps: int = 30_000
 
     @property
     def arms(self) -> tuple[str, ...]:

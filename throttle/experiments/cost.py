@@ -59,7 +59,7 @@ class Cost(Experiment):
     timed: ClassVar[bool] = True
     columns: ClassVar[tuple[str, ...]] = ("base_us", "torch", "idle", "clipping")
 
-    rounds: int = 300
+    rounds: int = 150
 
     @property
     def arms(self) -> tuple[str, ...]:
