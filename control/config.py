@@ -197,7 +197,7 @@ class ControlConfig:
     numba_threads: int = 2
 
     def __post_init__(self) -> None:
-        _within("", self, seed=(0, 2**31 - 1), total_steps=(1, 1 << 50), checkpoint_every=(1, 1 << 50), keep=(1, 1000),
+        _within("", self, seed=(0, 10**9), total_steps=(1, 1 << 50), checkpoint_every=(1, 1 << 50), keep=(1, 1000),
                 torch_threads=(1, 1024), numba_threads=(1, 1024))  # fmt: skip
         if self.algorithm in ("ppo", "recurrent_ppo"):
             part = self.ppo if self.algorithm == "ppo" else self.recurrent_ppo

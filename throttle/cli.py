@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     # verb -> (module with add_arguments(parser) and run(namespace) -> exit code, one line of help); a module may also
     # have rewrite(options) -> options, which sees the words before the parser does
     "train control": ("throttle.commands.train_control", "train a driving policy"),
+    "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
     "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),
     "experiments": ("throttle.commands.experiments", "small experiments on what gradient clipping does"),
     "recipes": ("throttle.commands.recipes", "textbook networks, clipped and unclipped"),
