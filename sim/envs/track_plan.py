@@ -39,6 +39,7 @@ class TrackPlan(Task):
         """[W] share of the speed limit wanted now."""
         self.planned: F32 = np.zeros(0, np.float32)
         """[W] m/s, the speed planned for this moment."""
+        self._goal: F32 = np.zeros(0, np.float32)
         self.path: F32 = np.zeros((0, PATH_POINTS, 2), np.float32)
         self.speed: F32 = np.zeros((0, SPEED_STEPS), np.float32)
 
@@ -47,6 +48,7 @@ class TrackPlan(Task):
         if len(self.wanted) != batch.worlds:
             self.wanted = np.zeros(batch.worlds, np.float32)
             self.planned = np.zeros(batch.worlds, np.float32)
+            self._goal = np.zeros(batch.worlds, np.float32)
             self.path = np.zeros((batch.worlds, PATH_POINTS, 2), np.float32)
             self.speed = np.zeros((batch.worlds, SPEED_STEPS), np.float32)
         self.wanted[mask] = (0.3 + 0.7 * batch.uniform(0))[mask]
@@ -57,6 +59,7 @@ class TrackPlan(Task):
         change = batch.uniform(1) < CHANGE_RATE * batch.dt
         wish = np.where(batch.uniform(2) < 0.25, 0.0, 0.3 + 0.7 * batch.uniform(3))
         self.wanted = np.where(change, wish, self.wanted).astype(np.float32)
+        self.planned += np.clip(self._goal - self.planned, -SLOW_DOWN * batch.dt, SPEED_UP * batch.dt)
 
     def after_observe(self, batch: DrivingBatch) -> None:
         """Write the plan: the route ahead, and a speed that bends, the limit and the wish allow."""
@@ -66,10 +69,9 @@ class TrackPlan(Task):
         heading = np.unwrap(np.arctan2(first[..., 1], first[..., 0]), axis=1)
         bend = np.abs(np.diff(heading, axis=1)).max(axis=1) / 4.0
         limit = np.minimum(truth.speed_limit[:, 0], np.sqrt(SIDE_ACCELERATION / np.maximum(bend, 1e-3)))
-        goal = np.minimum(self.wanted * truth.speed_limit[:, 0], limit)
-        self.planned += np.clip(goal - self.planned, -SLOW_DOWN * batch.dt, SPEED_UP * batch.dt)
+        self._goal = np.minimum(self.wanted * truth.speed_limit[:, 0], limit)
         ahead = SPEED_PERIOD * np.arange(1, SPEED_STEPS + 1, dtype=np.float32)
-        gap = (goal - self.planned)[:, None]
+        gap = (self._goal - self.planned)[:, None]
         self.speed[...] = self.planned[:, None] + np.clip(gap, -SLOW_DOWN * ahead, SPEED_UP * ahead)
 
     def encode(self, batch: DrivingBatch, out: F32) -> None:
