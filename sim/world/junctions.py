@@ -136,16 +136,18 @@ def conflicts_free(
 
 
 @kernel
-def way_inside(roads: Lanes, conflicts: Conflicts, t: Scratch, vf: F32, vi: I32, i: int) -> float:
-    """Metres that vehicle i, inside a junction, may go before it must let another inside pass; large where it may go on.
+def way_inside(
+    roads: Lanes, conflicts: Conflicts, t: Scratch, vf: F32, vi: I32, i: int, lane: int, front: float
+) -> float:
+    """Metres that vehicle i may go on connecting `lane` before it must let another inside pass; large for no limit.
 
-    Grants rest on forecasts. Where one failed (somebody stepped in front of a car), who is nearer to the shared area
-    goes first and the other stops before it, so that the two do not meet in it.
+    Grants rest on forecasts. Where one failed (somebody stepped in front of a car), who will be at the shared area
+    first goes first and the other stops before it, so that the two do not meet in it. `front`: s of i's front bumper on
+    the lane, negative before it.
     """
     free = F(1e6)
-    lane = vi[f.V_LANE, i]
     own_before = roads.lane_i[lane, r.LN_BEFORE]
-    front = vf[f.S, i] + vf[f.HALF_LENGTH, i]
+    pace = max(vf[f.SPEED, i], F(1.5))
     for c in range(roads.lane_i[lane, r.LN_CONFLICT], roads.lane_i[lane, r.LN_CONFLICT_END]):
         other = conflicts.whole[c, r.C_LANE]
         j = t.heads[HEAD, other]
@@ -157,7 +159,9 @@ def way_inside(roads: Lanes, conflicts: Conflicts, t: Scratch, vf: F32, vi: I32,
         while j >= 0:
             if vf[f.S, j] - vf[f.HALF_LENGTH, j] < conflicts.real[c, r.C_OTHER_END]:
                 their_rest = conflicts.real[c, r.C_OTHER_BEGIN] - vf[f.S, j] - vf[f.HALF_LENGTH, j]
-                if their_rest < rest or (their_rest == rest and j < i):
+                mine = rest / pace
+                theirs = their_rest / max(vf[f.SPEED, j], F(1.5))
+                if theirs < mine or (theirs == mine and j < i):
                     free = min(free, rest)
             j = t.links[AFTER, j]
     return free
@@ -245,8 +249,11 @@ def ask(
     if vi[f.V_GRANT, i] == entrance:
         if speed < F(0.1) and vf[f.STUCK, i] > F(3.0) and distance > F(0.0):
             vi[f.V_GRANT, i] = -1  # held up before the line: let others go
-        else:
+        elif speed * speed > F(2.0) * COMFORT_STOP * distance or conflicts_free(roads, conflicts, t, vf, vi, li, i, entrance, distance):
             return FREE, distance
+        else:
+            vi[f.V_GRANT, i] = -1  # what was forecast has not come true
+            return YIELD, distance
     # only the first of a queue asks, or who follows one that goes
     j = t.links[AFTER, i]
     if j >= 0 and t.links[ENTRANCE, j] >= 0 and vi[f.V_GRANT, j] < 0:

@@ -1,6 +1,6 @@
 """What vehicles are like: one table of parameters per body type.
 
-Figures are those of typical vehicles (sedan, panel van, light box truck, midi bus, road motorcycle, city bicycle), rounded;
+Figures are those of typical vehicles (sedan, panel van, light box truck, midi bus, motorcycle, bicycle), rounded;
 `force` is the greatest driving force (torque through first gear, so it exceeds power / speed at low speed), `drag` is
 .5 rho cd A, `roll` is .012 m g.
 """

@@ -178,8 +178,11 @@ def decide(
             accel, reason = a, why
 
     lane = vi[f.V_LANE, i]
-    if roads.lane_i[lane, r.LN_JUNCTION] >= 0:
-        free = way_inside(roads, conflicts, t, vf, vi, i)
+    inside = roads.lane_i[lane, r.LN_JUNCTION] >= 0
+    if inside or vi[f.V_GRANT, i] >= 0:
+        through = lane if inside else vi[f.V_GRANT, i]
+        front = vf[f.S, i] + vf[f.HALF_LENGTH, i] if inside else -line
+        free = way_inside(roads, conflicts, t, vf, vi, i, through, front)
         if free < reach:
             a = idm(speed, wish, free + F(0.5), F(0.0), urge, comfort, F(0.4), F(1.0))
             if a < accel:
