@@ -159,26 +159,13 @@ def parts_of(actors: Actors, templates: Templates, eye: F32 | None) -> Parts:
     template: list[int] = []
     owner: list[int] = []
     matrices: list[F32] = []
+    wheels: list[tuple[float, ...]] = []
+    wheel_row: list[int] = []
 
-    def place(
-        name: tuple[object, ...],
-        row: int,
-        base: F32,
-        shift: tuple[float, float, float],
-        steer: float = 0.0,
-        spin: float = 0.0,
-    ) -> None:
-        m = np.empty((3, 4), np.float32)
-        local = np.eye(3, dtype=np.float32)
-        if steer or spin:
-            cs, ss, cw, sw = np.cos(steer), np.sin(steer), np.cos(spin), np.sin(spin)
-            about_z = np.array([[cs, -ss, 0], [ss, cs, 0], [0, 0, 1]], np.float32)
-            local = about_z @ np.array([[cw, 0, sw], [0, 1, 0], [-sw, 0, cw]], np.float32)
-        m[:, :3] = base @ local
-        m[:, 3] = base @ np.array(shift, np.float32) + actors.pose[row, :3]
+    def place(name: tuple[object, ...], row: int, base: F32) -> None:
         template.append(templates.index[name])
         owner.append(row)
-        matrices.append(m)
+        matrices.append(np.concatenate([base, actors.pose[row, :3, None]], 1))
 
     for row in range(n):
         kind, fine = int(actors.kind[row]), bool(near[row])
@@ -202,7 +189,7 @@ def parts_of(actors: Actors, templates: Templates, eye: F32 | None) -> Parts:
             base = base * (actors.size[row] / own)
         elif actors.size[row, 2] > 0 and kind == WALKER:
             base = base * (actors.size[row, 2] / np.float32(1.76))
-        place(name, row, base, (0.0, 0.0, 0.0))
+        place(name, row, base)
         if kind == WALKER:
             continue
         body = Body(kind)
@@ -216,12 +203,26 @@ def parts_of(actors: Actors, templates: Templates, eye: F32 | None) -> Parts:
             radius = d.wheel
             track = d.width / 2 - (0.095 if d.wheel < 0.4 else 0.145)
             spots = [(x, y) for x in d.axles for y in (-track, track)]
+        number = templates.index["wheel", body, fine]
         for x, y in spots:
-            place(("wheel", body, fine), row, base, (x, y, radius), steer if x > 0 else 0.0, way / radius)
-    return Parts(
-        np.array(template, np.int32), np.array(owner, np.int32),
-        np.array(matrices, np.float32).reshape(-1, 3, 4),
-    )  # fmt: skip
+            wheel_row.append(len(template))
+            template.append(number)
+            owner.append(row)
+            wheels.append((x, y, radius, steer if x > 0 else 0.0, way / radius))
+            matrices.append(base)
+    placed = np.zeros((len(template), 3, 4), np.float32)
+    for k, m in enumerate(matrices):
+        placed[k, :, : m.shape[1]] = m
+    if wheels:
+        w = np.array(wheels, np.float32)
+        rows = np.array(wheel_row)
+        base = placed[rows, :, :3]
+        cs, ss, cw, sw = np.cos(w[:, 3]), np.sin(w[:, 3]), np.cos(w[:, 4]), np.sin(w[:, 4])
+        # steering about z after rolling about y
+        local = np.stack([cs * cw, -ss, cs * sw, ss * cw, cs, ss * sw, -sw, 0 * cs, cw], -1).reshape(-1, 3, 3)
+        placed[rows, :, :3] = base @ local
+        placed[rows, :, 3] = (base @ w[:, :3, None])[..., 0] + actors.pose[np.array(owner)[rows], :3]
+    return Parts(np.array(template, np.int32), np.array(owner, np.int32), placed)
 
 
 @njit(**PARALLEL)

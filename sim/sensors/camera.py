@@ -20,10 +20,11 @@ from sim.sensors.actors import Actors, parts_of, pose_parts, rotations
 from sim.sensors.lights import HEADS
 from sim.sensors.meshes.vehicles import DESIGNS, TRUCK_CAB, Body, outlines
 from sim.sensors.raster import Raster, View, view_rotation
+from sim.sensors.reflections import reflect
 from sim.sensors.scene.town import Scene, scene_of
 from sim.sensors.shade import shade
 from sim.sensors.shadows import ShadowMaps
-from sim.sensors.weather import EXPOSURE, LAMPS, SUN, Weather
+from sim.sensors.weather import EXPOSURE, LAMPS, PUDDLES, SUN, WET, Weather
 
 F32 = NDArray[np.float32]
 OUTPUTS = ("rgb", "semantic", "instance", "depth", "normal", "flow")
@@ -76,6 +77,8 @@ class _Buffers:
         if samples == 2:
             half, quarter = (height // 2, width // 2), (height // 4, width // 4, 3)
             self.radiance = np.empty((height, width, 3), np.float32)
+            self.mirrored = np.empty((height, width, 3), np.float32)
+            self.mirror = np.empty((height, width, 3), np.float32)
             self.occlusion = [np.empty(half, np.float32) for _ in range(2)]
             self.bloom = [np.empty(quarter, np.float32) for _ in range(3)]
 
@@ -228,21 +231,27 @@ class Renderer:
         lamps = scene.lamps
         shade(
             raster.inverse, raster.ids, occlusion, cam, view.rotation, env, scene.textures, self._position,
-            self._normal, self._face, self._statics, self._source, self._owner, scene.uv, scene.material, scene.instance,
-            scene.color, actors.paint, actors.lamps, state, self._outlines, shadows.near, shadows.far, shadows.moving,
-            shadows.busy, shadows.light, lamps.position, lamps.origin, lamps.size, lamps.first, lamps.items, heads,
-            len(heads), buffers.radiance,
+            self._normal, self._face, self._statics, self._source, self._owner, scene.uv, scene.material,
+            scene.instance, scene.color, actors.paint, actors.lamps, state, self._outlines, shadows.near, shadows.far,
+            shadows.moving, shadows.busy, shadows.light, lamps.position, lamps.origin, lamps.size, lamps.first,
+            lamps.items, heads, len(heads), buffers.radiance, buffers.mirror,
         )  # fmt: skip
+        radiance = buffers.radiance
+        if env[WET] + env[PUDDLES] > 0:
+            radiance = buffers.mirrored
+            reflect(
+                buffers.radiance, buffers.mirror, raster.inverse1, cam, view.rotation, env, scene.textures, radiance
+            )
         exposure = np.float32(env[EXPOSURE] * 2.0**camera.exposure)
         bright, across, bloom = buffers.bloom
-        post.highlights(buffers.radiance, exposure, bright)
+        post.highlights(radiance, exposure, bright)
         post.blur(bright, across, 0)
         post.blur(across, bloom, 1)
         if camera.gamma not in self._curves:
             self._curves[camera.gamma] = post.tone_curve(camera.gamma)
         out = np.empty((camera.height, camera.width, 3), np.uint8)
         post.develop(
-            buffers.radiance, bloom, env, cam, np.float32(abs(math.sin(camera.pitch))), exposure,
+            radiance, bloom, env, cam, np.float32(abs(math.sin(camera.pitch))), exposure,
             np.float32(0.33 * camera.bloom), self._curves[camera.gamma], frame, np.float32(camera.noise * 2.45), out,
         )  # fmt: skip
         return out

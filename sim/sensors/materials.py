@@ -20,7 +20,7 @@ from sim.sensors.noise import noise
 def wet_film(env, tex, x, y, level):
     """0 dry .. 1 standing water at a point of the ground."""
     dip = noise(tex, 0, x * 0.047 + 0.5, y * 0.047, level - 4.0)
-    puddle = smooth(0.62 - 0.22 * env[21], 0.70 - 0.22 * env[21], dip) * sat(env[21] * 3.0)
+    puddle = smooth(0.56 - 0.16 * env[21], 0.74 - 0.16 * env[21], dip) * sat(env[21] * 3.0) * 0.92
     return max(env[15] * (0.35 + 0.35 * smooth(0.40, 0.62, dip)), puddle)
 
 
@@ -43,8 +43,8 @@ def ripple(env, tex, x, y, level, film):
             dx = ux - ix - 0.3 - 0.4 * h
             dy = uy - iy - 0.3 - 0.4 * hash01(int(iy) + 5000, int(ix) + 5000, 3)
             d = math.sqrt(dx * dx + dy * dy) + 1e-4
-            wave = math.sin((d - t * 0.45) * 60.0) * math.exp(-abs(d - t * 0.45) * 22.0) * (1.0 - t)
-            k2 = 0.35 * env[22] * wave * sat(2.0 - level * 0.35) / d
+            wave = math.sin((d - t * 0.45) * 60.0) * math.exp(-abs(d - t * 0.45) * 22.0) * (1.0 - t) * film
+            k2 = 0.05 * env[22] * wave * sat(2.0 - level * 0.35) / d
             sx += dx * k2
             sy += dy * k2
     return sx, sy

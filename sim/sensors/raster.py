@@ -3,7 +3,8 @@
 Triangles are transformed, clipped and projected once (`_setup`, in a fixed number of blocks), sorted into bands of rows
 (`_bin`), and each band is filled by one thread in draw order, so the picture is the same on any number of
 threads. Inverse depth comes from the triangle's plane in camera space (w = n . ray / n . v0), which stays exact for
-triangles that are cut by the near plane. One setup can fill two buffers: 2 x 2 samples a pixel for colour, the pixel centre for labels.
+triangles that are cut by the near plane. One setup can fill two buffers: 2 x 2 samples a pixel for colour, the pixel's
+centre for labels.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"

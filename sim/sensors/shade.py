@@ -103,7 +103,9 @@ def _lamp_power(bit, bits, night):
 def surface(tid, px, py, occlusion, cam, rot, env, tex, position, normal, face, statics, source, owner, uv, material,
             instance, color, paints, lamp_bits, signals, outlines, near, far, moving, busy, light,
             lamps, l_origin, l_size, l_first, l_items, heads, head_count):  # fmt: skip
-    """(r, g, b) leaving triangle `tid` towards pixel (px, py), before fog, then the world point and its distance."""
+    """(r, g, b) leaving triangle `tid` towards pixel (px, py), before fog, the world point, its distance,
+
+    and of wet ground the mirror's share and its slope (x, y)."""
     focal = cam[3]
     vx = (px - cam[5]) / focal
     vy = (py - cam[6]) / cam[4]
@@ -346,6 +348,7 @@ def surface(tid, px, py, occlusion, cam, rot, env, tex, position, normal, face, 
     c1 = 1.0 - facing
     c5 = c1 * c1
     c5 = c5 * c5 * c1
+    mirror = f32(0.0)
     fresnel = f0 + (max(1.0 - rough, f0) - f0) * c5
     r = r * ir + er
     g = g * ig + eg
@@ -365,15 +368,18 @@ def surface(tid, px, py, occlusion, cam, rot, env, tex, position, normal, face, 
         qx = dx - dn * nx - dn * tilt_x
         qy = dy - dn * ny - dn * tilt_y
         qz = dz - dn * nz
-        if wet > 0.0:
-            qz = abs(qz) + 0.02
-        rr, rg, rb = reflection(env, tex, qx, qy, qz)
         k = fresnel * gloss
-        keep = 1.0 - k if wet == 0.0 else 1.0 - 0.5 * k
-        r = r * keep + rr * k * (0.4 + 0.6 * ao) + lamp * k * 0.5
-        g = g * keep + rg * k * (0.4 + 0.6 * ao) + lamp * k * 0.34
-        b = b * keep + rb * k * (0.4 + 0.6 * ao) + lamp * k * 0.18
-    return r, g, b, x, y, z, distance
+        if wet > 0.0:  # what a wet street mirrors is found on the picture itself, in sim.sensors.reflections
+            mirror = k
+            r *= 1.0 - 0.5 * k
+            g *= 1.0 - 0.5 * k
+            b *= 1.0 - 0.5 * k
+        else:
+            rr, rg, rb = reflection(env, tex, qx, qy, qz)
+            r = r * (1.0 - k) + rr * k * (0.4 + 0.6 * ao) + lamp * k * 0.5
+            g = g * (1.0 - k) + rg * k * (0.4 + 0.6 * ao) + lamp * k * 0.34
+            b = b * (1.0 - k) + rb * k * (0.4 + 0.6 * ao) + lamp * k * 0.18
+    return r, g, b, x, y, z, distance, mirror, tilt_x, tilt_y
 
 
 @single(**SERIAL)
@@ -395,8 +401,10 @@ def _merges(m):
 @single(**PARALLEL)
 def shade(inverse, ids, occlusion, cam, rot, env, tex, position, normal, face, statics, source, owner, uv, material,
           instance, color, paints, lamp_bits, signals, outlines, near, far, moving, busy, light,
-          lamps, l_origin, l_size, l_first, l_items, heads, head_count, out):  # fmt: skip
-    """Fill out [H, W, 3] with linear radiance from 2 x 2 samples a pixel."""
+          lamps, l_origin, l_size, l_first, l_items, heads, head_count, out, mirrors):  # fmt: skip
+    """Fill out [H, W, 3] with linear radiance from 2 x 2 samples a pixel, and mirrors [H, W, 3] with what is wet:
+
+    share of the mirror image, slope x, slope y."""
     height, width, _ = out.shape
     for row in prange(height):
         # interleave rows, so that each thread's share covers the whole picture
@@ -440,8 +448,14 @@ def shade(inverse, ids, occlusion, cam, rot, env, tex, position, normal, face, s
             sr = f32(0.0)
             sg = f32(0.0)
             sb = f32(0.0)
+            mirror_k = f32(0.0)
+            mirror_x = f32(0.0)
+            mirror_y = f32(0.0)
             for k in range(n):
                 t = which[k]
+                mk = f32(0.0)
+                mx = f32(0.0)
+                my = f32(0.0)
                 if t < 0:
                     vx = (mean_x[k] - cam[5]) / cam[3]
                     vy = (mean_y[k] - cam[6]) / cam[4]
@@ -458,7 +472,7 @@ def shade(inverse, ids, occlusion, cam, rot, env, tex, position, normal, face, s
                         b = mix(env[11] * 0.92, b, f)
                 else:
                     ao = occlusion[min(y >> 1, occlusion.shape[0] - 1), min(x >> 1, occlusion.shape[1] - 1)]
-                    r, g, b, wx, wy, wz, distance = surface(
+                    r, g, b, wx, wy, wz, distance, mk, mx, my = surface(
                         t, mean_x[k], mean_y[k], ao, cam, rot, env, tex, position, normal, face, statics, source,
                         owner, uv, material, instance, color, paints, lamp_bits, signals, outlines, near, far, moving,
                         busy, light, lamps, l_origin, l_size, l_first, l_items, heads, head_count)  # fmt: skip
@@ -468,6 +482,10 @@ def shade(inverse, ids, occlusion, cam, rot, env, tex, position, normal, face, s
                     )
                 # weigh bright samples down while averaging: edges against a bright sky stay smooth
                 top = max(r, max(g, b))
+                if mk > mirror_k:
+                    mirror_k = mk
+                    mirror_x = mx
+                    mirror_y = my
                 weight = f32(count[k]) * 0.25 / (1.0 + top * env[16] * 0.25)
                 sr += r * weight
                 sg += g * weight
@@ -477,3 +495,6 @@ def shade(inverse, ids, occlusion, cam, rot, env, tex, position, normal, face, s
             out[y, x, 0] = sr * k
             out[y, x, 1] = sg * k
             out[y, x, 2] = sb * k
+            mirrors[y, x, 0] = mirror_k
+            mirrors[y, x, 1] = mirror_x
+            mirrors[y, x, 2] = mirror_y

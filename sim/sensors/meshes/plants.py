@@ -8,7 +8,7 @@ from sim.sensors.labels import Tag
 from sim.sensors.mesh import Builder, Material, Mesh
 from sim.sensors.meshes.shapes import tube
 
-_LEAVES = {0: (1500, 0.125), 1: (330, 0.27), 2: (0, 0.0)}
+_LEAVES = {0: (800, 0.17), 1: (170, 0.36), 2: (0, 0.0)}
 """Level of detail -> number of leaf clusters and their half length."""
 
 
@@ -77,7 +77,7 @@ def tree(seed: int, detail: int, conifer: bool = False) -> Mesh:
                     Material.BARK,
                     bark,
                 )
-    rings, around = ((7, 10), (5, 8), (4, 6))[detail]
+    rings, around = ((5, 8), (4, 6), (3, 5))[detail]
     shrink = (0.80, 0.86, 1.0)[detail]
     dark = (0.55, 0.62, 0.85)[detail]
     for centre, radii in lumps:

@@ -17,21 +17,24 @@ def turn(yaw: float, at: ArrayLike = (0.0, 0.0, 0.0), scale: float = 1.0) -> F64
     return np.array([[c, -s, 0, x], [s, c, 0, y], [0, 0, scale, z]])
 
 
+_SIDES = np.array(
+    [[(1, -1, -1), (1, 1, -1), (1, 1, 1), (1, -1, 1)], [(-1, 1, -1), (-1, -1, -1), (-1, -1, 1), (-1, 1, 1)],
+     [(1, 1, -1), (-1, 1, -1), (-1, 1, 1), (1, 1, 1)], [(-1, -1, -1), (1, -1, -1), (1, -1, 1), (-1, -1, 1)],
+     [(-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1)], [(-1, 1, -1), (1, 1, -1), (1, -1, -1), (-1, -1, -1)]], float,
+)  # fmt: skip
+_NORMALS = np.repeat([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)], 4, axis=0).astype(float)
+_ACROSS = np.array([[1, 2], [1, 2], [0, 2], [0, 2], [0, 1], [0, 1]])
+_UNIT_UV = np.array([(0, 0), (2, 0), (2, 2), (0, 2)], float)
+_BOX_FACES = (np.arange(6)[:, None, None] * 4 + np.array([[0, 1, 2], [0, 2, 3]])).reshape(-1, 3)
+
+
 def box(mb: Builder, centre: ArrayLike, half: ArrayLike, material: int, color: ArrayLike, yaw: float = 0.0) -> None:
     """A box with metre uv on every side."""
     m = turn(yaw, centre)
-    hx, hy, hz = np.asarray(half, float)
-    sides = [
-        ((1, -1, -1), (1, 1, -1), (1, 1, 1), (1, -1, 1), hy, hz),
-        ((-1, 1, -1), (-1, -1, -1), (-1, -1, 1), (-1, 1, 1), hy, hz),
-        ((1, 1, -1), (-1, 1, -1), (-1, 1, 1), (1, 1, 1), hx, hz),
-        ((-1, -1, -1), (1, -1, -1), (1, -1, 1), (-1, -1, 1), hx, hz),
-        ((-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1), hx, hy),
-        ((-1, 1, -1), (1, 1, -1), (1, -1, -1), (-1, -1, -1), hx, hy),
-    ]
-    for a, b, c, d, u, v in sides:
-        p = np.array([a, b, c, d]) * (hx, hy, hz) @ m[:, :3].T + m[:, 3]
-        mb.quad(list(p), material, color, [(0, 0), (2 * u, 0), (2 * u, 2 * v), (0, 2 * v)])
+    h = np.asarray(half, float)
+    points = (_SIDES * h).reshape(-1, 3) @ m[:, :3].T + m[:, 3]
+    uv = (_UNIT_UV[None] * h[_ACROSS][:, None]).reshape(-1, 2)
+    mb.add(points, _BOX_FACES, material, color, uv[_BOX_FACES], _NORMALS @ m[:, :3].T)
 
 
 def tube(

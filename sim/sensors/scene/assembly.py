@@ -105,8 +105,8 @@ def assemble(parts: Collector) -> Static:
             for mesh in parts.solid:
                 builder.put(mesh, np.eye(3, 4))
         else:
-            for mesh, matrix, instance in parts.props[level - 1]:
-                builder.put(mesh, matrix, instance)
+            for mesh, matrix, number in parts.props[level - 1]:
+                builder.put(mesh, matrix, number)
         levels.append(builder.build())
     offset = np.cumsum([0, *(len(m.position) for m in levels)])
     position = np.concatenate([m.position for m in levels])
@@ -121,22 +121,22 @@ def assemble(parts: Collector) -> Static:
     for row_level in range(1, LEVELS):
         rows = np.flatnonzero(which == row_level)
         if len(rows):
-            _, begins, inverse = np.unique(instance[rows], return_index=True, return_inverse=True)
-            anchor[rows] = middle[rows[begins], :2][inverse]
+            _, begins, whose = np.unique(instance[rows], return_index=True, return_inverse=True)
+            anchor[rows] = middle[rows[begins], :2][whose]
     low = middle[:, :2].min(0)
     cell = np.floor((anchor - low) / CELL).astype(np.int64)
     cell = np.maximum(cell, 0)
-    number = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
-    used, number = np.unique(number, return_inverse=True)
-    order = np.lexsort((which, number))
-    key = number[order] * LEVELS + which[order]
-    first = np.searchsorted(key, np.arange(len(used) * LEVELS + 1))
+    name = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
+    used, place = np.unique(name, return_inverse=True)
+    order = np.lexsort((which, place))
+    key = place[order] * LEVELS + which[order]
+    first: NDArray[np.int64] = np.searchsorted(key, np.arange(len(used) * LEVELS + 1))
     table = np.stack([first[k : k + len(used) * LEVELS : LEVELS] for k in range(LEVELS)], 1)
     table = np.concatenate([table, first[LEVELS : len(used) * LEVELS + 1 : LEVELS][:, None]], 1)
     box_low = np.full((len(used), 3), np.inf, np.float32)
     box_high = np.full((len(used), 3), -np.inf, np.float32)
-    np.minimum.at(box_low, number, corners.min(1))
-    np.maximum.at(box_high, number, corners.max(1))
+    np.minimum.at(box_low, place, corners.min(1))
+    np.maximum.at(box_high, place, corners.max(1))
 
     def joined(name: str) -> NDArray:
         return np.ascontiguousarray(np.concatenate([getattr(m, name) for m in levels])[order])

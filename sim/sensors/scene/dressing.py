@@ -22,6 +22,9 @@ F64 = NDArray[np.float64]
 FIRST_ID = 32768
 """Instance ids of what stands; actors have lower ones."""
 TREES = 10
+"""Kinds of trees."""
+AVENUE_TREES = 520
+"""At most about this many trees stand along the roads of a town."""
 
 
 @dataclass
@@ -98,7 +101,7 @@ def _rectangle(centre: F64, out: F64, depth: float, width: float) -> F64:
 
 
 def _street_furniture(parts: Collector, dressing: Dressing, stock: dict[str, list[list[Mesh]]], side: _Side,
-                      rng: np.random.Generator, taken: Occupancy, offset: float) -> None:  # fmt: skip
+                      rng: np.random.Generator, taken: Occupancy, offset: float, trees: float) -> None:  # fmt: skip
     """Lamps, trees, benches, bins and hydrants along one side of a road."""
     length = float(side.along[-1])
     lift = KERB if side.has_walk else -0.05
@@ -120,7 +123,7 @@ def _street_furniture(parts: Collector, dressing: Dressing, stock: dict[str, lis
     edge, gap = (side.outer, 1.3) if side.has_walk else (side.kerb, 3.0)
     lift = -0.05
     for d in np.arange(4.0, length - 3, 8.5):
-        if rng.random() < 0.62:
+        if rng.random() < trees:
             put(
                 "tree",
                 d + rng.uniform(-1.5, 1.5),
@@ -130,7 +133,7 @@ def _street_furniture(parts: Collector, dressing: Dressing, stock: dict[str, lis
                 0.5,
                 int(rng.integers(TREES)),
             )
-        elif rng.random() < 0.3:
+        elif rng.random() < 0.5 * trees:
             put("bush", d, edge, gap, rng.uniform(0, 6.28), 0.6, int(rng.integers(4)))
     if not side.has_walk:
         return
@@ -187,33 +190,40 @@ def _buildings(parts: Collector, dressing: Dressing, side: _Side, rng: np.random
         d += width + (rng.uniform(3, 6) if family else 0.02)
 
 
-def _lights_and_signs(
-    parts: Collector, dressing: Dressing, network: RoadNetwork, rng: np.random.Generator
-) -> list[F64]:
-    """Traffic lights and signs of the map; returns the light's positions in the order of their index."""
-    lights: list[F64] = []
-    signs: dict[tuple[str, ...], SignFace] = {
-        ("206",): SignFace.STOP, ("205",): SignFace.YIELD, ("274",): SignFace.LIMIT, ("267",): SignFace.NO_ENTRY,
-        ("314",): SignFace.PARKING, ("350",): SignFace.CROSSING,
-    }  # fmt: skip
-    faces = {number: face for names, face in signs.items() for number in names}
-    for signal in network.signals:
+SIGN_FACES = {
+    "206": SignFace.STOP, "205": SignFace.YIELD, "274": SignFace.LIMIT, "267": SignFace.NO_ENTRY,
+    "314": SignFace.PARKING, "350": SignFace.CROSSING,
+}  # fmt: skip
+"""Signs of the German catalogue, which CARLA's towns use."""
+UNBOUND = 9999
+"""Light index of a traffic light that binds no lane: always dark."""
+
+
+def _lights_and_signs(parts: Collector, dressing: Dressing, network: RoadNetwork) -> F64:
+    """Traffic lights and signs of the map; returns where the network's lights stand [S, 3]."""
+    tables = network.lane_tables()
+    bound = {int(signal): k for k, signal in enumerate(tables.light_signal)}
+    places = np.zeros((len(bound), 3))
+    for index, signal in enumerate(network.signals):
         x, y, z, yaw = (float(v[0]) for v in network.point(signal.road, np.array([signal.s]), np.array([signal.t])))
-        heading = yaw if signal.orientation != "-" else yaw + np.pi
-        facing = heading + np.pi  # towards the traffic it is for
+        # what stands right of the road is for traffic along it, as in CARLA's towns
+        facing = yaw + np.pi if signal.t < 0 else yaw
+        at = (x, y, z + KERB - 0.05)
         if signal.dynamic:
-            road = network.roads[signal.road]
-            reach = abs(signal.t)
-            inside = road.junction != "-1"
-            arm = float(np.clip(reach - 1.2 if not inside else 3.0, 0.0, 6.0))
-            forms = [furniture.traffic_light(arm, facing, len(lights), fine) for fine in (True, False)]
-            parts.prop(forms, turn(0.0, (x, y, z + KERB - 0.05)), dressing.take())
-            lights.append(np.array([x, y, z]))
-        elif signal.type in faces:
-            value = round(float(signal.value or 0) * (3.6 if signal.value and signal.value < 40 else 1))
-            forms = [furniture.sign(faces[signal.type], fine, value) for fine in (True, False)]
-            parts.prop(forms, turn(facing, (x, y, z + KERB - 0.05)), dressing.take())
-    return lights
+            light = bound.get(index, UNBOUND)
+            if light != UNBOUND:
+                facing = float(tables.light_yaw[light])
+                places[light] = at
+            arm = float(np.clip(abs(signal.t) - 1.2, 0.0, 5.0))
+            forms = [furniture.traffic_light(arm, facing, light, fine) for fine in (True, False)]
+            parts.prop(forms, turn(0.0, at), dressing.take())
+        elif signal.type in SIGN_FACES:
+            # the network gives limits in m/s where the file names a unit
+            value = float(signal.value or 0)
+            value = round(value * 3.6 if signal.unit else value)
+            forms = [furniture.sign(SIGN_FACES[signal.type], fine, int(value)) for fine in (True, False)]
+            parts.prop(forms, turn(facing, at), dressing.take())
+    return places
 
 
 def _greenery(parts: Collector, dressing: Dressing, stock: dict[str, list[list[Mesh]]], rng: np.random.Generator,
@@ -252,12 +262,13 @@ def _skyline(
             if not taken.free(foot):
                 continue
             taken.take(foot)
-            built = buildings.place("offices", int(rng.integers(1 << 30)), (*p, ground), float(np.arctan2(out[1], out[0])),
-                                    (size[0] / 2, size[1] / 2), int(rng.integers(4, 13 + 4 * ring)), dressing.take())  # fmt: skip
+            yaw, storeys = float(np.arctan2(out[1], out[0])), int(rng.integers(4, 13 + 4 * ring))
+            seed, plot = int(rng.integers(1 << 30)), (float(size[0]) / 2, float(size[1]) / 2)
+            built = buildings.place("offices", seed, (*p, ground), yaw, plot, storeys, dressing.take())
             parts.solid.append(built.build())
 
 
-def dress(parts: Collector, ground: Ground, network: RoadNetwork, seed: int) -> tuple[Dressing, list[F64]]:
+def dress(parts: Collector, ground: Ground, network: RoadNetwork, seed: int) -> tuple[Dressing, F64]:
     """Everything that stands in the town; the same for the same map and seed. Returns lamps and traffic lights."""
     rng = np.random.default_rng([seed, 41])
     dressing = Dressing()
@@ -270,9 +281,12 @@ def dress(parts: Collector, ground: Ground, network: RoadNetwork, seed: int) -> 
     walkable = Occupancy(low - 220, high + 220)
     walkable.mark(ground.roadway, 0.1)
     taken.mark(ground.walkway, 0.1)
-    lights = _lights_and_signs(parts, dressing, network, rng)
+    lights = _lights_and_signs(parts, dressing, network)
     for light in lights:
         walkable.take_if_free(light, 1.0)
+    # so many trees that the largest town still fits in memory
+    length = sum(float(p.s[-1] - p.s[0]) for p in ground.profiles)
+    trees = min(0.62, AVENUE_TREES / max(2 * length / 8.5, 1.0))
     centre = (low + high) / 2
     extent = float(np.linalg.norm(high - low)) / 2
     for profile in ground.profiles:
@@ -282,7 +296,7 @@ def dress(parts: Collector, ground: Ground, network: RoadNetwork, seed: int) -> 
             middle = side.kerb[len(side.kerb) // 2, :2]
             density = float(np.clip(1.15 - np.linalg.norm(middle - centre) / max(extent, 1.0) * 0.8, 0.25, 1.0))
             _buildings(parts, dressing, side, rng, taken, density)
-            _street_furniture(parts, dressing, stock, side, rng, walkable, 13.5 * k)
+            _street_furniture(parts, dressing, stock, side, rng, walkable, 13.5 * k, trees)
     _skyline(parts, dressing, rng, taken, low, high, level)
     _greenery(parts, dressing, stock, rng, taken, low, high, level)
     return dressing, lights

@@ -79,10 +79,10 @@ class Scene:
         return sum(a.nbytes for a in arrays)
 
 
-def _join(static: Static, templates: Templates, lamps: list[NDArray], lights: list[NDArray]) -> Scene:
+def _join(static: Static, templates: Templates, lamps: list[NDArray], lights: NDArray) -> Scene:
     s, t = static.mesh, templates.mesh
     return Scene(
-        static, templates, LampGrid.of(np.array(lamps, np.float32)), np.array(lights, np.float32).reshape(-1, 3),
+        static, templates, LampGrid.of(np.array(lamps, np.float32)), lights.astype(np.float32),
         np.concatenate([s.uv, t.uv]), np.concatenate([s.material, t.material]),
         np.concatenate([s.semantic, t.semantic]).astype(np.uint8), np.concatenate([s.instance, t.instance]),
         np.concatenate([s.color, t.color]), make_textures(),
@@ -105,7 +105,7 @@ def scene_of(network: RoadNetwork, seed: int = 0) -> Scene:
 
 def scene_of_mesh(builder: Builder) -> Scene:
     """A scene of one hand-made mesh, without lamps or lights: test rooms and calibration targets."""
-    return _join(assemble(Collector([builder.build()])), make_templates(), [], [])
+    return _join(assemble(Collector([builder.build()])), make_templates(), [], np.zeros((0, 3)))
 
 
 def _crossings(network: RoadNetwork) -> list[tuple[NDArray, NDArray, float]]:
