@@ -1,0 +1,149 @@
+"""The device path: no host read under FakeTensorMode, and the same numbers as the host path when run for real.
+
+FakeTensorMode makes tensors on a "cuda" device without a GPU; reading a value from one raises. For numbers, the device
+path is run on CPU tensors by telling the clipper that they are on a device: every operation is the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from clipping import GradientClipper, NonFiniteGradientError
+from clipping.strategies import KINDS
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "none": {},
+    "agc": {},
+    "adagc": {},
+    "autoclip": {},
+    "zclip": {},
+    "quantile": {},
+    "value": {"lower": -0.1, "upper": 0.2},
+    "p_norm": {"threshold": 0.1, "order": 3.0},
+}
+NAMES = [name for name in KINDS if name != "per_sample"]
+OPTIMIZERS = [
+    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
+    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "fused": True}),
+    (torch.optim.RMSprop, {"lr": 0.1}),
+    (torch.optim.Adam, {"lr": 0.1}),
+    (torch.optim.AdamW, {"lr": 0.1, "fused": True}),
+    (torch.optim.Adagrad, {"lr": 0.1}),
+]
+IDS = [kind.__name__ + ("-fused" if options.get("fused") else "") for kind, options in OPTIMIZERS]
+WARM = {"autoclip", "zclip", "quantile", "adagc"}
+
+
+def make(strategy: str, **options: Any) -> GradientClipper:
+    return GradientClipper(strategy, **{**NEEDED.get(strategy, {"threshold": 0.1}), **options})
+
+
+@pytest.mark.parametrize("strategy", NAMES)
+@pytest.mark.parametrize(("kind", "options"), OPTIMIZERS, ids=IDS)
+def test_no_host_read(strategy: str, kind: Any, options: dict[str, Any]) -> None:
+    with FakeTensorMode():
+        params = [
+            torch.nn.Parameter(torch.zeros(4, 3, device="cuda")),
+            torch.nn.Parameter(torch.zeros(4, device="cuda")),
+        ]
+        with pytest.raises(DataDependentOutputException):
+            float(params[0].detach().sum())  # so a read would be noticed
+        optimizer = kind(params, **options)
+        clipper = make(strategy)
+        clipper.attach(optimizer)
+        for _ in range(3):
+            for p in params:
+                p.grad = torch.ones_like(p)
+            if kind is torch.optim.SGD and options.get("fused"):  # torch has no fake kernel for its step
+                clipper.before_step()
+                clipper.after_step()
+            else:
+                optimizer.step()
+        assert clipper._recorder._filled == 3
+
+
+def pretend_device(clipper: GradientClipper) -> None:
+    for group in clipper.groups:
+        group.grads.host, group.grads._kernel = False, None
+    clipper._on_host = False
+
+
+def run(
+    strategy: str, kind: Any, options: dict[str, Any], device: bool, bad: int = -1, **more: Any
+) -> tuple[list[Tensor], Any]:
+    torch.manual_seed(0)
+    params = [torch.nn.Parameter(torch.randn(4, 3)), torch.nn.Parameter(torch.randn(4))]
+    optimizer = kind(params, **options)
+    clipper = make(strategy, **more)
+    clipper.attach(optimizer)
+    if device:
+        pretend_device(clipper)
+    generator = torch.Generator().manual_seed(1)
+    for k in range(60):
+        for p in params:
+            p.grad = torch.randn(p.shape, generator=generator) * (30.0 if k % 17 == 5 else 1.0)
+        if k == bad:
+            params[0].grad[0, 0] = float("nan")  # type: ignore[index]
+        optimizer.step()
+    return [p.detach().clone() for p in params], clipper.drain()
+
+
+@pytest.mark.parametrize("strategy", NAMES)
+def test_device_and_host_agree(strategy: str) -> None:
+    for kind, options in OPTIMIZERS[:2]:
+        more = {"warmup": 10} if strategy in WARM else {}
+        ours, records = run(strategy, kind, options, device=True, bad=40, **more)
+        want, expected = run(strategy, kind, options, device=False, bad=40, **more)
+        for a, b in zip(ours, want):
+            torch.testing.assert_close(a, b, rtol=2e-5, atol=2e-6)
+        assert [r["skipped"] for r in records] == [r["skipped"] for r in expected]
+        assert records[40]["nonfinite"]
+        assert records[40]["skipped"]
+        for name in ("norm", "norm_after", "coef", "threshold"):
+            a, b = (torch.tensor([r[name] for r in rows]) for rows in (records, expected))
+            keep = ~torch.tensor([r["nonfinite"] for r in expected])
+            torch.testing.assert_close(a[keep], b[keep], rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIMIZERS, ids=IDS)
+def test_a_skipped_device_step_leaves_everything_alone(kind: Any, options: dict[str, Any]) -> None:
+    params = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))]
+    optimizer = kind(params, **options)
+    clipper = GradientClipper("global_norm", threshold=1.0, drain_every=4)
+    clipper.attach(optimizer)
+    pretend_device(clipper)
+    twin = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))]
+    other = kind(twin, **options)
+    for k in range(4):  # the very first step is a bad one
+        for p, q in zip(params, twin):
+            p.grad, q.grad = torch.full_like(p, 0.1), torch.full_like(q, 0.1)
+        if k in (0, 2):
+            params[0].grad[1] = float("inf")  # type: ignore[index]
+        else:
+            other.step()
+        optimizer.step()
+    for p, q in zip(params, twin):
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-7)
+        for name, value in other.state[q].items():
+            if name != "step" or options.get("fused"):  # (a step on the host is told to settle on real devices only)
+                torch.testing.assert_close(torch.as_tensor(optimizer.state[p][name]), torch.as_tensor(value))
+    assert not hasattr(optimizer, "grad_scale")
+    assert not hasattr(optimizer, "found_inf")
+
+
+def test_errors_come_with_the_drain() -> None:
+    p = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([p], lr=0.1)
+    clipper = GradientClipper("global_norm", threshold=1.0, drain_every=3, max_nonfinite=3)
+    clipper.attach(optimizer)
+    pretend_device(clipper)
+    with pytest.raises(NonFiniteGradientError, match="3 updates in a row"):
+        for _ in range(3):
+            p.grad = torch.full_like(p, float("nan"))
+            optimizer.step()
+    assert torch.equal(p.detach(), torch.ones(3))
