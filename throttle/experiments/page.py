@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 from pathlib import Path
+from typing import Any
 
-from throttle.experiments.base import Experiment, Results
 from throttle.runs import write_atomic
 
 EXPLAINED = (
     "Medians over the seeds; in brackets an interval between two of the sorted values that holds the true median with\n"
     "the probability that order statistics give (five seeds: their range, 94%; three: 75%). Diverged: loss\n"
-    "or weights did not stay finite. The sentences are made from the figures by the program. Measured with"
+    "or weights did not stay finite. The sentences are made from the figures by the program. Written with"
 )
 
 
@@ -26,34 +27,39 @@ def machine() -> str:
     )
 
 
-def section(experiment: Experiment, results: Results, facts: dict[str, str], picture: str) -> str:
-    """One experiment: sentence, table of medians, command."""
-    heads = [column.replace("_", " ") for column in experiment.columns]
+def section(result: dict[str, Any], picture: str) -> str:
+    """One experiment from its results.json: sentence, command, table of medians, plot."""
+    name, table = result["experiment"], result["table"]
+    heads = [column.replace("_", " ") for column in next(iter(table.values()))]
+    seeds = ", ".join(map(str, result["seeds"]))
     lines = [
-        f"## {experiment.name}",
+        f"## {name}",
         "",
-        experiment.question,
+        result["question"],
         "",
-        experiment.sentence(results),
+        result["sentence"],
         "",
-        f"`{facts['command']}`, commit {facts['commit']}, seeds {', '.join(map(str, results.seeds))}, {facts['date']}",
+        f"`{result['command']}`, commit {result['commit']}, seeds {seeds}, {result['date']}",
         "",
         "| arm | " + " | ".join(heads) + " |",
         "|---|" + "---|" * len(heads),
+        *(f"| {arm} | " + " | ".join(cells.values()) + " |" for arm, cells in table.items()),
     ]
-    for arm in results.arms:
-        cells = [experiment.cell(results, arm, column) for column in experiment.columns]
-        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", f"![{experiment.name}]({picture})", ""])
+    return "\n".join([*lines, "", f"![{name}]({picture})", ""])
 
 
-def write_page(path: Path, title: str, parts: list[tuple[Experiment, Results, dict[str, str], Path]]) -> None:
-    """Write the page and copy its plots (the last item of each part) into a folder of the page's name beside it."""
+def write_page(path: Path, title: str, folders: list[Path]) -> None:
+    """Write the page from the results that lie in the folders, in their order, each with its own command and commit.
+
+    Folders without results are left out. Plots are copied into a folder of the page's name beside it.
+    """
     pictures = path.with_suffix("")
     pictures.mkdir(parents=True, exist_ok=True)
-    sections = []
-    for experiment, results, facts, plot in parts:
-        shutil.copyfile(plot, pictures / f"{experiment.name}.png")
-        sections.append(section(experiment, results, facts, f"{pictures.name}/{experiment.name}.png"))
-    head = f"# {title}\n\n{EXPLAINED} {machine()}.\n"
-    write_atomic(path, "\n".join([head, *sections]))
+    sections = [f"# {title}\n\n{EXPLAINED} {machine()}.\n"]
+    for folder in folders:
+        if (folder / "results.json").exists():
+            result = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+            picture = f"{pictures.name}/{result['experiment']}.png"
+            shutil.copyfile(folder / "plot.png", path.parent / picture)
+            sections.append(section(result, picture))
+    write_atomic(path, "\n".join(sections))

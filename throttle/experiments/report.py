@@ -22,9 +22,6 @@ from throttle.experiments.base import Experiment, Results
 from throttle.experiments.page import write_page
 from throttle.experiments.runner import run, save
 
-Part = tuple[Experiment, Results, dict[str, str], Path]
-"""An experiment, what it measured, its command, commit and date, and its plot."""
-
 
 @functools.lru_cache(maxsize=1)
 def commit() -> str:
@@ -65,7 +62,7 @@ def table(experiment: Experiment, results: Results) -> Table:
 
 def run_one(
     experiment: Experiment, folder: Path, seeds: int, jobs: int, fresh: bool, command: str, console: Console
-) -> Part:
+) -> None:
     """Run, show and save one experiment."""
     began, results = time.monotonic(), None
     progress = Progress(
@@ -85,7 +82,6 @@ def run_one(
     console.print(
         f"{', '.join(str(f) for f in files)} ({time.monotonic() - began:.0f} s)\n", soft_wrap=True, style="dim"
     )
-    return experiment, results, facts, files[-1]
 
 
 def run_all(verb: str, known: Mapping[str, str], load: Callable[[str], Experiment], args: Any) -> int:
@@ -101,13 +97,12 @@ def run_all(verb: str, known: Mapping[str, str], load: Callable[[str], Experimen
     if args.jobs < 1:
         raise UserError(f"--jobs must be at least 1, not {args.jobs}")
     commit()  # asked while it is that of the code that was loaded
-    parts: list[Part] = []
     for name in names:
         experiment = load(name)
         seeds = experiment.seeds if args.seeds is None or experiment.seeds == 1 else args.seeds
         words = ["throttle", verb, name, *(["--seeds", str(seeds)] if seeds != experiment.seeds else [])]
         folder = Path(args.out) / name
-        parts.append(run_one(experiment, folder, seeds, args.jobs, args.fresh, shlex.join(words), console))
+        run_one(experiment, folder, seeds, args.jobs, args.fresh, shlex.join(words), console)
         if args.page is not None:  # after each, so that a stopped command leaves a page of what it finished
-            write_page(Path(args.page), f"Clipping {verb}", parts)
+            write_page(Path(args.page), f"Clipping {verb}", [Path(args.out) / known_name for known_name in known])
     return 0

@@ -149,11 +149,12 @@ def save(experiment: Experiment, results: Results, folder: Path, facts: dict[str
         "seeds": results.seeds,
         **facts,
         "summary": summary,
+        "table": {a: {c: experiment.cell(results, a, c) for c in experiment.columns} for a in results.arms},
     }
     write_atomic(record, json.dumps(finite(body), indent=1, allow_nan=False))
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     experiment.plot(results, figure)
-    figure.savefig(picture, dpi=120)
+    figure.savefig(picture, dpi=90)
     return [table, record, picture]
 
 

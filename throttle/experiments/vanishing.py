@@ -34,7 +34,7 @@ class Vanishing(Experiment):
 
     activations: tuple[str, ...] = ("sigmoid", "relu")
     clips: tuple[str, ...] = ("none", "tau=1", "tau=0.1", "tau=0.01")
-    rates: tuple[float, ...] = (0.03, 0.3, 3.0)
+    rates: tuple[float, ...] = (0.03, 0.3)
     depth: int = 12
     width: int = 32
     steps: int = 300

@@ -173,7 +173,7 @@ class Recipe(Experiment):
             right.plot(self.noises, [statistics.median(e) for e in errors], "o-", color=f"C{number}", label=clip)
         left.set(xscale="log", xlabel="learning rate", ylabel=self.error_name)
         middle.set(yscale="log", xlabel="epoch", ylabel="training loss", title=f"lr {self.rate:g}")
-        right.set(xlabel="input noise (standard deviation)", ylabel=self.error_name, title=f"lr {self.rate:g}")
+        right.set(xlabel="input noise (deviation)", ylabel=self.error_name, title=f"lr {self.rate:g}")
         left.legend(fontsize=7)
 
 
