@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 import time
@@ -55,7 +56,9 @@ def test_tombstones_answer_for_destroyed_actors(bare: Bare) -> None:
     assert bare.value("destroy_actor", actor[0]) is True
     assert bare.value("get_actor_bounding_box", actor[0]) == actor[3]
     assert bare.call("set_actor_simulate_physics", actor[0], False) == [[False]]
-    assert bare.call("apply_batch", [[[2, [actor[0], [0.5, 0, 0, False, False, False, 0]]]]], False) == [[[1, actor[0]]]]
+    assert bare.call("apply_batch", [[[2, [actor[0], [0.5, 0, 0, False, False, False, 0]]]]], False) == [
+        [[1, actor[0]]]
+    ]
     assert bare.value("get_actors_by_id", [actor[0]]) == []
     assert bare.call("destroy_actor", actor[0])[0][0] == 0
     bare.call("load_new_episode", "", True, 65535)
@@ -171,9 +174,9 @@ def test_frames_grow_across_episodes(bare: Bare) -> None:
             episode, changed = struct.unpack_from("<Q", payload, 48)[0], struct.unpack_from("<I", payload, 80)[0]
             seen.append((frame_number(payload), episode, changed & 1))
     assert [f for f, _, _ in seen] == sorted({f for f, _, _ in seen})
-    first = [seen[0][1]] + [e for (_, a, _), (_, e, _) in zip(seen, seen[1:]) if e != a]
+    first = [seen[0][1]] + [e for (_, a, _), (_, e, _) in itertools.pairwise(seen) if e != a]
     assert len(first) >= 3
-    for before, after in zip(seen, seen[1:]):
+    for before, after in itertools.pairwise(seen):
         assert after[2] == (after[1] != before[1]), "the map-changed bit marks the first snapshot of an episode alone"
 
 

@@ -1,0 +1,191 @@
+"""The real CARLA client and Traffic Manager against the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.sim.server.conftest import ENVIRONMENT, HERE, ROOT, Bare, ServerProcess, run_client
+
+
+def test_first_steps(server: ServerProcess) -> None:
+    seen = run_client(server.port, "first_steps")
+    assert seen["versions"] == ["0.9.16", "0.9.16"]
+    assert seen["spawn_points"] > 50
+    assert seen["off_lane"] < 0.5
+    assert seen["off_heading"] < 2.0
+    assert seen["blueprints"] > 200
+    assert seen["frames"]
+    assert seen["delta"] == pytest.approx(0.05)
+    assert 8 < seen["moved"] < 25
+    assert seen["straight"] > 0.999
+    assert 7 < seen["speed"] < 20
+    assert seen["throttle"] == pytest.approx(0.7)
+    assert seen["gear"] >= 2
+    assert 20 <= seen["speed_limit"] <= 120
+    assert seen["stopped"] < 0.01
+    assert seen["box"] == pytest.approx([2.40, 1.08, 0.74])
+    assert seen["occupied"] == "Spawn failed because of collision at spawn position"
+    assert seen["try_spawn"]
+    assert "not available on this server" in seen["camera"]
+    assert seen["actors"] == ["spectator", "traffic", "vehicle"]
+    assert seen["destroyed"]
+    assert seen["gone"]
+
+
+def test_maps(server: ServerProcess) -> None:
+    seen = run_client(server.port, "maps")
+    assert {"Alder", "Gridley", "Marlin"} <= set(seen["names"])
+    assert seen["loaded"] == [[name, True, True] for name in seen["names"]]
+    assert "not found" in seen["unknown"]
+    assert seen["same_ids"]
+    assert seen["generated"] == "OpenDriveMap"
+    assert seen["generated_points"] > 10
+    assert "XML" in seen["broken"]
+    assert seen["frames_grow"]
+
+
+def test_moving_by_hand(server: ServerProcess) -> None:
+    seen = run_client(server.port, "moving")
+    assert seen["teleport"] < 0.1
+    assert seen["velocity"] == pytest.approx(10, abs=0.3)
+    assert seen["constant"] == pytest.approx(7, abs=0.01)
+    assert seen["impulse"] == pytest.approx(5, abs=0.3)
+    assert seen["frozen"] < 0.01
+    assert seen["sprint_heavy"] < 0.5 * seen["sprint"]
+    assert seen["mass_kept"] == pytest.approx(4)
+    assert seen["sprint_icy"] < 0.5 * seen["sprint"]
+    assert seen["ackermann"] == pytest.approx(6, abs=0.2)
+    assert -10 < seen["reverse"] < -1
+    assert seen["lamps"] == 2 | 8
+    assert seen["telemetry_wheels"] == 4
+    assert abs(seen["steer_angle"]) < 5
+
+
+def test_sensor_streams(server: ServerProcess) -> None:
+    seen = run_client(server.port, "streams")
+    counts = seen["counts"]
+    assert counts["imu"] == counts["gnss"] == 90, "one a tick, none lost"
+    assert counts["slow"] == 23, "ceil(90 x .05 / .2)"
+    assert seen["exact"], "frame and time are those of the snapshot"
+    assert seen["collision"] == [True, True]
+    assert seen["impulse"] > 1000
+    assert all(seen["obstacle"])
+    assert seen["obstacle_distances"][0] == pytest.approx(11.5, abs=1)
+    assert seen["obstacle_distances"] == sorted(seen["obstacle_distances"], reverse=True)
+    assert seen["geo_error"] < 0.01
+    assert seen["gravity"] == pytest.approx(9.81, abs=0.01)
+    assert seen["compass"][0] == pytest.approx(seen["compass"][1], abs=1e-3)
+
+
+def test_traffic_lights(server: ServerProcess) -> None:
+    seen = run_client(server.port, "lights")
+    assert seen["count"] > 0
+    assert seen["all_colours"]
+    assert min(seen["groups"]) >= 2
+    assert seen["stop_waypoints"] >= 1
+    assert seen["affected"] >= 1
+    assert seen["opendrive"]
+    assert seen["boxes"] == 3
+    assert seen["frozen"] == ["Red", True]
+    assert seen["far"] is False
+    assert seen["at"] == [True, "Red"]
+    assert seen["same_light"]
+    assert 0 < seen["distance"] < 9
+    assert seen["turned"] == "Green"
+    assert seen["green_time"] == 4.0
+
+
+def test_walkers(server: ServerProcess) -> None:
+    seen = run_client(server.port, "walkers")
+    assert seen["moved"] == pytest.approx([0, 3], abs=0.1)
+    assert seen["speed"] == pytest.approx(1.5, abs=0.01)
+    assert seen["control"] == [1.5, 1.0]
+    assert seen["bones"] == 4
+    assert seen["box"] == pytest.approx([0.19, 0.19, 0.93])
+
+
+def test_scene(server: ServerProcess) -> None:
+    seen = run_client(server.port, "scene")
+    assert seen["ray_labels"] == ["Car", "Roads"]
+    assert seen["ray_heights"] == pytest.approx([1.48, 0.0], abs=0.02)
+    assert seen["ground"][0] == "Roads"
+    assert seen["ahead"] == "Car"
+    assert seen["weather"] == [80, 30, -5]
+    assert seen["spectator"] == [1, 2, 30]
+    assert seen["boxes"] > 0
+    assert seen["objects"] >= seen["names"] > seen["boxes"]
+    assert seen["texture"] == "this server cannot replace textures"
+    assert len(seen["vehicle_lights"]) == 1
+    assert seen["layers"] == ""
+
+
+def test_batches(server: ServerProcess) -> None:
+    seen = run_client(server.port, "batch")
+    assert seen["spawned"] == seen["destroyed"] == 10
+    assert seen["error"] == ["Spawn failed because of collision at spawn position"]
+    assert min(seen["speeds"]) == pytest.approx(max(seen["speeds"])) == pytest.approx(5, abs=0.2)
+    assert seen["mixed"] == [False, True, False, False, False, False]
+    assert seen["moved"] < 0.5
+    assert seen["fog"] == 128
+    assert seen["left"] == 0
+
+
+def test_recording_and_replay(server: ServerProcess) -> None:
+    seen = run_client(server.port, "recording")
+    assert "Map: Alder" in seen["info"]
+    assert "vehicle.tesla.model3" in seen["info"]
+    assert " v o " in seen["collisions"]
+    assert "vehicle.tesla.model3" in seen["blocked"]
+    assert "cannot read" in seen["missing"]
+    assert seen["outside"] == [True, True], "recordings stay in their folder"
+    assert seen["replayed"] == 1
+    assert seen["reached"] < 0.01
+    assert seen["left"] == 0
+
+
+def test_traffic_manager_drives(server: ServerProcess) -> None:
+    seen = run_client(server.port, "traffic", "Alder", 30, 400)
+    assert seen["vehicles"] == 30
+    assert seen["mean_speed"] > 3
+    assert seen["off_road"] <= 2
+
+
+def test_a_killed_client_leaves_a_running_server(server: ServerProcess) -> None:
+    words = [sys.executable, str(HERE / "clients.py"), "hold", str(server.port)]
+    with subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        held = holder.stdout.readline()
+        while not held.startswith("{"):
+            held = holder.stdout.readline()
+        os.kill(holder.pid, signal.SIGKILL)
+    bare = Bare(server.port)
+    vehicle = json.loads(held)["holding"]
+    end = time.monotonic() + 5
+    while bare.value("get_episode_settings")[0]:
+        assert time.monotonic() < end, "synchronous mode was not released"
+        time.sleep(0.05)
+    assert bare.value("is_traffic_manager_running", 8000 + server.port % 1000) is False
+    assert len(bare.value("get_actors_by_id", [vehicle])) == 1, "its actors stay, as in CARLA"
+    frame = bare.value("tick_cue")
+    assert bare.value("tick_cue") >= frame
+    bare.close()
+
+
+@pytest.mark.slow
+def test_a_script_is_reproducible_bit_for_bit_also_across_a_rescue(tmp_path: Path) -> None:
+    digests = []
+    for run, pause in enumerate((-1, -1, 500)):
+        folder = tmp_path / str(run)
+        folder.mkdir()
+        process = ServerProcess(folder)
+        digests.append(run_client(process.port, "traffic", "Gridley", 50, 1000, pause, timeout=400)["digest"])
+        process.stop()
+    assert len(set(digests)) == 1
