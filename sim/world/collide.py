@@ -10,6 +10,8 @@ from sim.world.maths import F, kernel
 
 BOUNCE = F(0.1)
 """Restitution."""
+LEVEL = F(2.0)
+"""Metres of height from which two bodies pass over one another (a bridge)."""
 RUB = F(0.4)
 """Friction between bodies."""
 
@@ -17,6 +19,8 @@ RUB = F(0.4)
 @kernel
 def overlap(a: F32, i: int, b: F32, j: int) -> float:
     """Depth in metres to which two boxes share ground, 0 or less where they do not (separating axes)."""
+    if abs(a[f.Z, i] - b[f.Z, j]) > LEVEL:
+        return F(-1.0)
     dx = b[f.X, j] - a[f.X, i]
     dy = b[f.Y, j] - a[f.Y, i]
     ac, as_, bc, bs = a[f.COS, i], a[f.SIN, i], b[f.COS, j], b[f.SIN, j]

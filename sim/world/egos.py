@@ -15,6 +15,8 @@ from sim.world.lanes import F32, I32, find_lane, project, set_lane_pose
 from sim.world.maths import F, kernel, wrap
 from sim.world.roads import Grid, Lanes
 
+LEVEL = F(3.0)
+"""Metres of height beyond which a lane is another level (a bridge)."""
 TOLERANCE = F(0.5)
 """Metres beside the lanes that do not count as outside."""
 JUNCTION_TOLERANCE = F(1.5)
@@ -30,7 +32,7 @@ AROUND = F(60.0)
 
 
 @kernel
-def ground(roads: Lanes, grid: Grid, x: float, y: float, cos: float, sin: float) -> tuple[float, float]:
+def ground(roads: Lanes, grid: Grid, x: float, y: float, z: float, cos: float, sin: float) -> tuple[float, float]:
     """Metres outside the nearest driving lane (negative inside): of any direction, and of the own direction only."""
     any_lane = F(50.0)
     own = F(50.0)
@@ -49,7 +51,8 @@ def ground(roads: Lanes, grid: Grid, x: float, y: float, cos: float, sin: float)
         pc = roads.point[p, r.R_COS]
         ps = roads.point[p, r.R_SIN]
         lane = grid.lane[p]
-        if abs(dx * pc + dy * ps) > F(0.75) * roads.lane_f[lane, r.LN_SPACING]:
+        aside = abs(dx * pc + dy * ps) > F(0.75) * roads.lane_f[lane, r.LN_SPACING]
+        if aside or abs(z - roads.point[p, r.R_Z]) > LEVEL:
             continue
         beyond = abs(dy * pc - dx * ps) - roads.point[p, r.R_HALF]
         if roads.lane_i[lane, r.LN_JUNCTION] >= 0:
@@ -166,7 +169,7 @@ def judge(
     outside = False
     k = ei[f.E_PROGRESS, e]
     if abs(offset) > route[k, 3] or abs(ef[f.E_ERROR, e]) > F(1.2):
-        beyond, own = ground(roads, grid, vf[f.X, e], vf[f.Y, e], vf[f.COS, e], vf[f.SIN, e])
+        beyond, own = ground(roads, grid, vf[f.X, e], vf[f.Y, e], vf[f.Z, e], vf[f.COS, e], vf[f.SIN, e])
         off_road = beyond > F(0.0)
         wrong = not off_road and own > TOLERANCE
         outside = beyond > TOLERANCE or wrong

@@ -249,7 +249,9 @@ def ask(
     if vi[f.V_GRANT, i] == entrance:
         if speed < F(0.1) and vf[f.STUCK, i] > F(3.0) and distance > F(0.0):
             vi[f.V_GRANT, i] = -1  # held up before the line: let others go
-        elif speed * speed > F(2.0) * COMFORT_STOP * distance or conflicts_free(roads, conflicts, t, vf, vi, li, i, entrance, distance):
+        elif speed * speed > F(2.0) * COMFORT_STOP * distance or conflicts_free(
+            roads, conflicts, t, vf, vi, li, i, entrance, distance
+        ):
             return FREE, distance
         else:
             vi[f.V_GRANT, i] = -1  # what was forecast has not come true

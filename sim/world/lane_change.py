@@ -126,7 +126,7 @@ def consider(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, k: int, tick: i
     vi[f.V_CHANGE_LANE, i] = lane
     vi[f.V_LANE, i] = target
     set_lane_pose(roads, vf, i, target, s, p, lat)
-    draw_path(roads, vi, i, k, tick)
+    draw_path(roads, vf, vi, i, k, tick)
     vi[f.V_GRANT, i] = -1
     vf[f.CHANGE_TIMER, i] = PAUSE
     return True

@@ -18,6 +18,8 @@ from sim.world.roads import Grid, Lanes
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 FAR = F(1e9)
+LONG = F(3.2)
+"""Half length in metres from which a vehicle avoids turning off, as its rear cuts corners."""
 HEADING_WEIGHT = F(8.0)
 """m^2 that a lane at right angles is put farther away when a pose looks for its lane."""
 
@@ -54,7 +56,9 @@ def project(roads: Lanes, lane: int, s: float, x: float, y: float) -> tuple[floa
 
 
 @kernel
-def nearest_lane(roads: Lanes, grid: Grid, x: float, y: float, cos: float, sin: float) -> tuple[int, float, float]:
+def nearest_lane(
+    roads: Lanes, grid: Grid, x: float, y: float, z: float, cos: float, sin: float
+) -> tuple[int, float, float]:
     """(lane, s, metres to the right of its centre) of the lane that suits a pose best; lane -1 far from every lane.
 
     Distance counts less the heading: of two lanes that cross or run side by side the one of the same direction wins.
@@ -73,7 +77,8 @@ def nearest_lane(roads: Lanes, grid: Grid, x: float, y: float, cos: float, sin: 
         p = grid.point[row]
         dx = x - roads.point[p, r.R_X]
         dy = y - roads.point[p, r.R_Y]
-        cost = dx * dx + dy * dy
+        dz = z - roads.point[p, r.R_Z]
+        cost = dx * dx + dy * dy + dz * dz
         if cost < best:
             cost += HEADING_WEIGHT * (F(1.0) - roads.point[p, r.R_COS] * cos - roads.point[p, r.R_SIN] * sin)
             if cost < best:
@@ -94,22 +99,29 @@ def clamp_s(roads: Lanes, lane: int, s: float) -> float:
 
 
 @kernel
-def draw_next(roads: Lanes, lane: int, k: int, tick: int, stream: int) -> int:
-    """A random lane that follows `lane` and leads on, -1 for none."""
+def draw_next(roads: Lanes, lane: int, k: int, tick: int, stream: int, long: bool) -> int:
+    """A random lane that follows `lane` and leads on, -1 for none; straight on for a long vehicle where that is."""
     if lane < 0:
         return np.int32(-1)
     n = roads.lane_i[lane, r.LN_OPEN]
     if n <= 0:
         return np.int32(-1)
-    return roads.lane_i[lane, r.LN_NEXT + choice(k, tick, stream, n)]
+    pick = choice(k, tick, stream, n)
+    if long:
+        for _ in range(n):
+            if roads.lane_i[roads.lane_i[lane, r.LN_NEXT + pick], r.LN_TURN] == 0:
+                break
+            pick = (pick + 1) % n
+    return roads.lane_i[lane, r.LN_NEXT + pick]
 
 
 @kernel
-def draw_path(roads: Lanes, vi: I32, i: int, k: int, tick: int) -> None:
+def draw_path(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> None:
     """Draw all lanes after the present one anew."""
-    vi[f.V_NEXT1, i] = draw_next(roads, vi[f.V_LANE, i], k, tick, 64 * i + 1)
-    vi[f.V_NEXT2, i] = draw_next(roads, vi[f.V_NEXT1, i], k, tick, 64 * i + 2)
-    vi[f.V_NEXT3, i] = draw_next(roads, vi[f.V_NEXT2, i], k, tick, 64 * i + 3)
+    long = vf[f.HALF_LENGTH, i] > LONG
+    vi[f.V_NEXT1, i] = draw_next(roads, vi[f.V_LANE, i], k, tick, 64 * i + 1, long)
+    vi[f.V_NEXT2, i] = draw_next(roads, vi[f.V_NEXT1, i], k, tick, 64 * i + 2, long)
+    vi[f.V_NEXT3, i] = draw_next(roads, vi[f.V_NEXT2, i], k, tick, 64 * i + 3, long)
 
 
 @kernel
@@ -152,7 +164,8 @@ def follow_lane(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> bo
         vi[f.V_LANE, i] = lane
         vi[f.V_NEXT1, i] = vi[f.V_NEXT2, i]
         vi[f.V_NEXT2, i] = vi[f.V_NEXT3, i]
-        vi[f.V_NEXT3, i] = draw_next(roads, vi[f.V_NEXT2, i], k, tick, 64 * i + 4)
+        long = vf[f.HALF_LENGTH, i] > LONG
+        vi[f.V_NEXT3, i] = draw_next(roads, vi[f.V_NEXT2, i], k, tick, 64 * i + 4, long)
         s, lat, p = project(roads, lane, s - length, vf[f.X, i], vf[f.Y, i])
         length = roads.lane_f[lane, r.LN_LENGTH]
     set_lane_pose(roads, vf, i, lane, s, p, lat)
@@ -170,7 +183,7 @@ def find_lane(roads: Lanes, grid: Grid, vf: F32, vi: I32, i: int) -> None:
         if inside and abs(lat) < roads.point[p, r.R_HALF] and cos > F(0.3):
             set_lane_pose(roads, vf, i, lane, s, p, lat)
             return
-    lane, s, lat = nearest_lane(roads, grid, vf[f.X, i], vf[f.Y, i], vf[f.COS, i], vf[f.SIN, i])
+    lane, s, lat = nearest_lane(roads, grid, vf[f.X, i], vf[f.Y, i], vf[f.Z, i], vf[f.COS, i], vf[f.SIN, i])
     if lane != vi[f.V_LANE, i]:
         vi[f.V_LANE, i] = lane
         vi[f.V_NEXT1, i] = -1

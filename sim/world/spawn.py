@@ -108,7 +108,7 @@ def place_traffic(
         s = margin + uniform(k, tick, stream + 1) * (length - F(2.0) * margin)
         put_on_lane(roads, vf, vi, i, lane, s)
         if is_free(vf, vi, of, oi, i, ROOM):
-            draw_path(roads, vi, i, k, tick + 1)
+            draw_path(roads, vf, vi, i, k, tick + 1)
             vf[f.WISH, i] = factor * (F(0.85) + F(0.3) * uniform(k, tick, stream + 2))
             vf[f.CHANGE_TIMER, i] = F(3.0) * uniform(k, tick, stream + 3)
             if moving:
@@ -148,7 +148,7 @@ def sample_route(
             s += F(1.0)
             n += 1
         s -= end
-        lane = draw_next(roads, lane, k, step, stream)
+        lane = draw_next(roads, lane, k, step, stream, False)
         step += 1
         if lane < 0:
             break

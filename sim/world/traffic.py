@@ -13,6 +13,7 @@ import numpy as np
 
 from sim.world import fields as f
 from sim.world import roads as r
+from sim.world.collide import LEVEL
 from sim.world.junctions import END, FREE, LEADER, OBSTACLE, VEHICLE, WALKER, YIELD, ask, way_inside
 from sim.world.lanes import F32, I32, path_point
 from sim.world.maths import GRAVITY, F, arctan, clamp, kernel, sincos, wrap
@@ -84,6 +85,8 @@ def gap_to_box(
     distance2 = dx * dx + dy * dy
     limit = reach + vf[f.HALF_LENGTH, i] + size
     if ahead < F(-0.5) * vf[f.HALF_LENGTH, i] or distance2 > limit * limit:
+        return NO_GAP
+    if abs(body[f.Z, j] - vf[f.Z, i]) > LEVEL:
         return NO_GAP
     d = max(ahead, F(0.0))
     lat = F(0.0)

@@ -196,7 +196,7 @@ def step_walker(
         vx = dx / rest * pace
         vy = dy / rest * pace
         if state == WALKING and jaywalk > F(0.0) and uniform(k, tick, 70002 + 8 * j) < jaywalk * dt / F(60.0):
-            lane, _s, lat = nearest_lane(roads, grid, pf[f.X, j], pf[f.Y, j], pf[f.COS, j], pf[f.SIN, j])
+            lane, _s, lat = nearest_lane(roads, grid, pf[f.X, j], pf[f.Y, j], pf[f.Z, j], pf[f.COS, j], pf[f.SIN, j])
             if lane >= 0 and abs(lat) < F(8.0) and roads.lane_i[lane, r.LN_JUNCTION] < 0:
                 p = roads.lane_i[lane, r.LN_FIRST] + np.int32(_s / roads.lane_f[lane, r.LN_SPACING])
                 sign = F(-1.0) if lat > F(0.0) else F(1.0)
