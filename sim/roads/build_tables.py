@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SPACING = 1.0
 JUNCTION_SPACING = 0.5
 MIN_LENGTH = 0.05
+EVENNESS = 0.005
 DEFAULT_SPEED = 50 / 3.6
 TURN_ANGLE = math.radians(30)
 GRID_CELL = 8.0
@@ -123,16 +124,17 @@ def _sample(network: RoadNetwork) -> tuple[list[LaneKey], list[F64]]:
         along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(raw.x), np.diff(raw.y)))])
         if along[-1] < MIN_LENGTH or raw.width.max() < 0.1:
             continue
-        even = np.linspace(0.0, along[-1], max(2, math.ceil(along[-1] / step) + 1))
-        pose = network.poses(key, np.interp(even, along, inside))
-        length = np.linspace(0.0, _chord_length(pose.x, pose.y), len(even))
+        count = max(2, math.ceil(along[-1] / step) + 1)
+        for _ in range(3):  # the stations of even steps; again where a bend begins between two of them
+            inside = np.interp(np.linspace(0.0, along[-1], count), along, inside)
+            pose = network.poses(key, inside)
+            along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(pose.x), np.diff(pose.y)))])
+            if np.ptp(np.diff(along)) < EVENNESS * along[-1] / (count - 1):
+                break
+        length = np.linspace(0.0, along[-1], count)
         keys.append(key)
         shapes.append(np.stack([pose.x, pose.y, pose.z, pose.yaw, pose.width, length], axis=1))
     return keys, shapes
-
-
-def _chord_length(x: F64, y: F64) -> float:
-    return float(np.hypot(np.diff(x), np.diff(y)).sum())
 
 
 def _linked(key: LaneKey, links: Callable[[LaneKey], list[LaneKey]], row: dict[LaneKey, int]) -> list[int]:

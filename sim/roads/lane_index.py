@@ -86,17 +86,23 @@ class LaneIndex:
         return found[1] if found else None
 
     def _refine(self, key: LaneKey, s: float, x: float, y: float, z: float | None) -> tuple[float, LanePlace]:
-        """Distance and place on the true curve: s steps by the point's offset along the tangent."""
+        """Distance and place on the true curve: the secant method on the point's offset along the tangent."""
         section = self._network.section(key[0], key[1])
-        for _ in range(3):
+        sign = 1.0 if key[2] < 0 else -1.0
+        step, before = 0.0, 0.0
+        for _ in range(8):
             pose = self._network.poses(key, np.array([s]))
             dx, dy = x - pose.x[0], y - pose.y[0]
-            along = float(dx * np.cos(pose.yaw[0]) + dy * np.sin(pose.yaw[0]))
+            along = sign * float(dx * np.cos(pose.yaw[0]) + dy * np.sin(pose.yaw[0]))
             if abs(along) < REFINE_TOLERANCE:
                 break
-            before, s = s, s + float(np.clip(along if key[2] < 0 else -along, -SPACING, SPACING))
+            # Near the centre of a tight curve the offset falls slower than s moves.
+            rate = (before - along) / step if step else 1.0
+            before, last = along, s
+            s += float(np.clip(along / np.clip(rate, 0.1, 3.0), -SPACING, SPACING))
             s = float(np.clip(s, section.s, max(section.s, section.end - 1e-9)))
-            if s == before:
+            step = s - last
+            if abs(step) < 1e-9:
                 break
         x0, y0, heading = self._network.lines.evaluate(key[0], np.array([s]))
         t = -(x - x0[0]) * np.sin(heading[0]) + (-y - y0[0]) * np.cos(heading[0])
