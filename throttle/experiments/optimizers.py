@@ -25,7 +25,7 @@ class Optimizers(Experiment):
     rates: tuple[float, ...] = (0.1, 0.02, 1e-3, 1e-3, 1e-3)
     clips: tuple[str, ...] = ("none", "tau=1", "quantile")
     glitch: float = 0.02
-    steps: int = 1000
+    steps: int = 600
     batch: int = 64
 
     @property

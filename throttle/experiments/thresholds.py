@@ -26,7 +26,7 @@ class Thresholds(Experiment):
     fixed: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0, 100.0)
     automatic: tuple[str, ...] = ("quantile", "autoclip", "zclip")
     glitch: float = 0.02
-    steps: int = 1000
+    steps: int = 600
     batch: int = 64
     near: float = 1.5
     """A threshold counts as good when its error is at most this many times the best one's."""
