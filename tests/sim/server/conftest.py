@@ -27,7 +27,7 @@ class ServerProcess:
     """`throttle sim serve` on a free port."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "throttle.cli", "sim", "serve", "--port", "0", *options]
+        command = [sys.executable, "-m", "throttle.cli", "sim", "serve", *(options or ("--port", "0"))]
         self.log = folder / "server.log"
         self.process = subprocess.Popen(
             [*command, "--recordings", str(folder / "recordings")], cwd=ROOT, env=ENVIRONMENT, text=True,
