@@ -20,6 +20,7 @@ JOIN_DISTANCE = 0.8
 """Sidewalk ends nearer than this are one vertex, metres."""
 CROSSING_HALF_WIDTH = 1.5
 REACH = 10.0
+CELL = 16.0
 """How far from a crosswalk's end a sidewalk may lie, metres."""
 JUNCTION_REACH = 40.0
 Sides = tuple[int | None, int | None]
@@ -31,6 +32,8 @@ class _Graph:
     def __init__(self) -> None:
         self.points: list[F64] = []
         self.edges: list[tuple[int, int, float, int, bool]] = []
+        self._cells: dict[tuple[int, int], list[int]] = {}
+        self._indexed = 0
 
     def vertex(self, point: F64) -> int:
         self.points.append(np.asarray(point, np.float64))
@@ -40,31 +43,46 @@ class _Graph:
         if a != b:
             self.edges.append((a, b, half_width, junction, crossing))
 
-    def split_nearest(self, point: F64) -> int | None:
-        """A vertex on the sidewalk nearest to `point`, made there where need be; None out of reach."""
-        walks = [k for k, edge in enumerate(self.edges) if not edge[4]]
-        if not walks:
-            return None
-        points = np.array(self.points)
-        begin = points[[self.edges[k][0] for k in walks]]
-        step = points[[self.edges[k][1] for k in walks]] - begin
-        square = np.maximum((step**2).sum(axis=1), 1e-9)
-        share = np.clip(((point - begin) * step).sum(axis=1) / square, 0, 1)
+    def nearest(self, point: F64) -> tuple[float, int, F64]:
+        """Distance, edge and foot on it of the nearest sidewalk; (inf, -1, point) out of reach."""
+        for k in range(self._indexed, len(self.edges)):
+            if not self.edges[k][4]:
+                middle = (self.points[self.edges[k][0]] + self.points[self.edges[k][1]]) / 2
+                self._cells.setdefault(self._cell(middle), []).append(k)
+        self._indexed = len(self.edges)
+        cx, cy = self._cell(point)
+        near = [k for dx in (-1, 0, 1) for dy in (-1, 0, 1) for k in self._cells.get((cx + dx, cy + dy), ())]
+        if not near:
+            return math.inf, -1, point
+        begin = np.array([self.points[self.edges[k][0]] for k in near])
+        step = np.array([self.points[self.edges[k][1]] for k in near]) - begin
+        share = np.clip(((point - begin) * step).sum(axis=1) / np.maximum((step**2).sum(axis=1), 1e-9), 0, 1)
         foot = begin + share[:, None] * step
         gap = np.hypot(*(foot - point)[:, :2].T)
         best = int(np.argmin(gap))
         if gap[best] > REACH:
+            return math.inf, -1, point
+        return float(gap[best]), near[best], foot[best]
+
+    def split(self, point: F64) -> int | None:
+        """A vertex on the sidewalk nearest to `point`, made there where need be; None out of reach."""
+        _, k, foot = self.nearest(point)
+        if k < 0:
             return None
-        k, length = walks[best], math.sqrt(square[best])
         a, b, half_width, junction, crossing = self.edges[k]
-        if share[best] * length < JOIN_DISTANCE:
+        if np.linalg.norm(foot - self.points[a]) < JOIN_DISTANCE:
             return a
-        if (1 - share[best]) * length < JOIN_DISTANCE:
+        if np.linalg.norm(foot - self.points[b]) < JOIN_DISTANCE:
             return b
-        middle = self.vertex(foot[best])
+        middle = self.vertex(foot)
         self.edges[k] = (a, middle, half_width, junction, crossing)
         self.edge(middle, b, half_width, junction, crossing)
         return middle
+
+    @staticmethod
+    def _cell(point: F64) -> tuple[int, int]:
+        # An edge is at most EDGE_LENGTH long (corners a little more): its middle is in a cell beside the point's.
+        return int(point[0] // CELL), int(point[1] // CELL)
 
 
 def walk_tables(network: RoadNetwork) -> WalkTables:
@@ -186,23 +204,18 @@ def _crosswalks(network: RoadNetwork, graph: _Graph) -> set[int]:
             a, b = centre.copy(), centre.copy()
             a[:2] += axis * along.min()
             b[:2] += axis * along.max()
-            gap = sum(_gap(graph, end) for end in (a, b))
+            gap = sum(graph.nearest(end)[0] for end in (a, b))
             if best is None or gap < best[0]:
                 best = (gap, a, b, max(float(np.ptp(across)) / 2, 0.5))
         assert best is not None
-        first = graph.split_nearest(best[1])
-        second = graph.split_nearest(best[2])
+        first = graph.split(best[1])
+        second = graph.split(best[2])
         if first is None or second is None or first == second:
             continue
         junction = _junction_near(network, item)
         graph.edge(first, second, best[3], junction, crossing=True)
         marked.add(junction)
     return marked
-
-
-def _gap(graph: _Graph, point: F64) -> float:
-    points = np.array(graph.points).reshape(-1, 3)
-    return float(np.hypot(*(points - point)[:, :2].T).min()) if len(points) else math.inf
 
 
 def _junction_near(network: RoadNetwork, item: RoadObject) -> int:

@@ -229,6 +229,10 @@ def cubic_slope(rows: F64, s: F64) -> F64:
     """Derivative of piecewise cubics at s."""
     if len(rows) == 0:
         return np.zeros_like(s)
+    if len(rows) == 1:
+        one = rows[0]
+        d = np.maximum(s - one[0], 0.0)
+        return one[2] + d * (2 * one[3] + 3 * d * one[4])
     r = rows[np.clip(np.searchsorted(rows[:, 0], s, side="right") - 1, 0, None)]
     d = np.maximum(s - r[..., 0], 0.0)
     return r[..., 2] + d * (2 * r[..., 3] + 3 * d * r[..., 4])
