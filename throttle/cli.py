@@ -18,12 +18,14 @@ from contracts import UserError
 VERBS: dict[str, tuple[str, str]] = {
     # verb -> (module with add_arguments(parser) and run(namespace) -> exit code, one line of help); a module may also
     # have rewrite(options) -> options, which sees the words before the parser does
+    "demo": ("throttle.commands.demo", "the main job, small: train, drive, compare clipped with unclipped"),
     "train control": ("throttle.commands.train_control", "train a driving policy"),
     "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
     "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),
     "experiments": ("throttle.commands.experiments", "small experiments on what gradient clipping does"),
     "recipes": ("throttle.commands.recipes", "textbook networks, clipped and unclipped"),
     "sim serve": ("throttle.commands.sim_serve", "the CARLA-compatible server"),
+    "sim render": ("throttle.commands.sim_render", "a picture or a video of a town from any pose"),
     "sim ping": ("throttle.commands.sim_ping", "exit 0 when a CARLA server ticks"),
 }
 

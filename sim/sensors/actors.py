@@ -60,7 +60,7 @@ class Actors:
         """Actors of these kinds and poses [N, 3] (x, y, yaw) or [N, 6]; other fields may be given, else defaults."""
         kinds = np.asarray(kind, np.int32)
         n = len(kinds)
-        p = np.asarray(pose, np.float32).reshape(n, -1)
+        p = np.asarray(pose, np.float32).reshape(n, -1 if n else 6)
         if p.shape[1] == 3:
             p = np.stack([p[:, 0], p[:, 1], 0 * p[:, 0], 0 * p[:, 0], 0 * p[:, 0], p[:, 2]], 1)
         ids = np.arange(1, n + 1, dtype=np.int32)

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit, prange
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True)
 def cast_all(vertices, faces, draw, origin, directions, best, hit):
     """Nearest hit of each ray: distance parameter to best [n], triangle id to hit [n] (-1: none)."""
     for r in prange(len(directions)):
