@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     # verb -> (module with add_arguments(parser) and run(namespace) -> exit code, one line of help); a module may also
     # have rewrite(options) -> options, which sees the words before the parser does
     "demo": ("throttle.commands.demo", "the main job, small: train, drive, compare clipped with unclipped"),
+    "info": ("throttle.commands.info", "versions, devices, caches, what is installed"),
     "train control": ("throttle.commands.train_control", "train a driving policy"),
     "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
     "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),

@@ -6,7 +6,16 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 LINE_EVERY = 10.0  # seconds between lines where there is no terminal
 
@@ -57,6 +66,49 @@ class ProgressBar:
             left = (now - began) * (total - step) / (step - start) if step > start else float("nan")
             remaining = "" if left != left or step >= total else f"  left {left:.0f} s"
             self.console.print(f"{self.title}: {step:,}/{total:,}  {shown}{remaining}", highlight=False)
+
+
+class Bars:
+    """Several things that run at once, each with a bar (or lines, where there is no terminal)."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._shown: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._last: dict[str, float] = {}
+
+    def __enter__(self) -> Bars:
+        if self.console.is_terminal:
+            self._shown = Progress(
+                TextColumn("  {task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[figures]}"),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            self._shown.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown is not None:
+            self._shown.stop()
+
+    def update(self, name: str, step: int, total: int, figures: dict[str, float], note: str = "") -> None:
+        """Show that `name` is at `step` of `total`."""
+        text = "  ".join(f"{key.replace('_', ' ')} {_figure(key, value)}" for key, value in figures.items()) or note
+        if self._shown is not None:
+            if name not in self._tasks:
+                self._tasks[name] = self._shown.add_task(name, total=total, figures="")
+            self._shown.update(self._tasks[name], completed=min(step, total), total=total, figures=text)
+            return
+        now = time.monotonic()
+        if now - self._last.get(name, 0.0) >= LINE_EVERY or step >= total:
+            self._last[name] = now
+            self.console.print(f"  {name}: {step:,}/{total:,}  {text}", highlight=False, soft_wrap=True)
 
 
 def _figure(name: str, value: float) -> str:

@@ -106,9 +106,15 @@ class Run:
             with contextlib.suppress(FileExistsError):
                 path.mkdir()
                 break
+        return cls.create_at(path, kind, config, total, keep)
+
+    @classmethod
+    def create_at(cls, path: Path, kind: str, config: Any, total: int = 0, keep: int = 3) -> Run:
+        """Make a run in exactly this folder, which may exist but must not hold a run."""
+        path.mkdir(parents=True, exist_ok=True)
         run = cls(path, keep)
         run._acquire()
-        (path / "checkpoints").mkdir()
+        (path / "checkpoints").mkdir(exist_ok=True)
         write_atomic(path / "config.yaml", dump_config(config))
         now = time.time()
         run._write(Status(kind, "running", 0, total, now, now))

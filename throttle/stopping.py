@@ -7,9 +7,11 @@ from types import FrameType, TracebackType
 
 
 class StopSignal:
-    """A context in which SIGINT and SIGTERM only raise a flag; call the object to read it."""
+    """A context in which the given signals only raise a flag; call the object to read it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *signals: signal.Signals) -> None:
+        """signals: SIGINT and SIGTERM where none is given."""
+        self._signals = signals or (signal.SIGINT, signal.SIGTERM)
         self._asked = False
         self._before: dict[int, object] = {}
 
@@ -17,7 +19,7 @@ class StopSignal:
         return self._asked
 
     def __enter__(self) -> StopSignal:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self._signals:
             self._before[number] = signal.signal(number, self._ask)
         return self
 

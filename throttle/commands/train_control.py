@@ -43,10 +43,15 @@ def rewrite(options: list[str]) -> list[str]:
     known, _ = first.parse_known_args(options)
     if known.resume:
         return ["--config", str(find_run(known.runs, known.resume, KIND) / "config.yaml"), *options]
-    return [_shipped(word) if before == "--config" else word for before, word in zip(["", *options], options)]
+    return find_preset(options)
 
 
-def _shipped(name: str) -> str:
+def find_preset(options: list[str]) -> list[str]:
+    """The options with the path of each `--config`."""
+    return [preset(word) if before == "--config" else word for before, word in zip(["", *options], options)]
+
+
+def preset(name: str) -> str:
     """A preset's path; where there is no such file here, that of the preset that ships with the program."""
     shipped = PRESETS / name.removeprefix("configs/")
     return str(shipped) if not Path(name).exists() and shipped.is_file() else name
