@@ -21,10 +21,21 @@ import numpy as np
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+INNER: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def kernel(function: Function) -> Function:
-    """Compile for use inside other kernels (not from Python): no fastmath, C division."""
-    options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return cast(Function, numba.njit(**options)(function))
+    """Compile for use inside other kernels (not from Python): no fastmath, C division.
+
+    Without Numba's reference counts: kernels own no arrays, and counting every argument of every call would cost more
+    than the work. So a kernel must not allocate; see `allocating_kernel`.
+    """
+    return cast(Function, numba.njit(**INNER, _nrt=False)(function))
+
+
+def allocating_kernel(function: Function) -> Function:
+    """As `kernel`, for functions that make arrays."""
+    return cast(Function, numba.njit(**INNER)(function))
 
 
 def parallel_kernel(function: Function) -> Function:

@@ -11,7 +11,7 @@ import numpy as np
 from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.lanes import F32, I32
-from sim.world.maths import F, kernel
+from sim.world.maths import F, allocating_kernel, kernel
 from sim.world.roads import Lanes
 
 SIGHT = F(80.0)
@@ -39,7 +39,7 @@ class Scratch(NamedTuple):
     """[J] seconds left of each junction's stage."""
 
 
-@kernel
+@allocating_kernel
 def new_scratch(lanes: int, vehicles: int, others: int, junctions: int) -> Scratch:
     """Empty lists."""
     return Scratch(
