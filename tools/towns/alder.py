@@ -6,9 +6,9 @@ from tools.towns.places import dead_end, lay, roundabout
 from tools.towns.roads import Arm
 from tools.towns.town import Town
 
-D = 15.0
+D = 17.5
 """From the middle of a junction to its stop lines."""
-SKEW = 20.0
+SKEW = 22.0
 """The same where streets do not meet at right angles."""
 
 

@@ -51,7 +51,7 @@ def _half(kind: Kind) -> float:
 
 def _trim(column: int, row: int) -> float:
     """From the middle of a crossing to its stop lines."""
-    return max(_half(_kind(True, column)), _half(_kind(False, row))) + 11.5
+    return max(_half(_kind(True, column)), _half(_kind(False, row))) + 14.0
 
 
 def build() -> Town:
@@ -90,14 +90,14 @@ def build() -> Town:
 
 
 def _cross(town: Town, i: int, j: int, found: dict[str, Arm]) -> None:
-    """Lights where two arterials meet, stop signs on what is minor, nothing (priority to the right) between equals."""
+    """Lights where arterials meet each other or the ring road, stop signs on minor streets, else priority to the right."""
     names = list(found)
     place = {name: n for n, name in enumerate(names)}
     avenue, road = _kind(True, i), _kind(False, j)
     rank_avenue, rank_road = _rank(i), _rank(j)
     name = f"{road.name} and {avenue.name}"
     crosswalks = list(range(len(names)))
-    if rank_avenue == rank_road == 2:
+    if rank_avenue + rank_road >= 3:
         phases = [[place[n]] for n in ("north", "east", "south", "west") if n in place]
         town.crossing(name, list(found.values()), phases=phases, crosswalks=crosswalks)
         return

@@ -26,7 +26,7 @@ DECK = 6.5
 """Height of the crossing roads above the motorway."""
 TERMINAL = 50.0
 """From the motorway's axis to the junctions at the ramps' tops."""
-TRIM = 18.0
+TRIM = 20.0
 TAPER, DIVERGE, GORE, MERGE, ON = -540.0, -330.0, 300.0, (530.0, 620.0), 330.0
 """u where the exit lane opens and ends, where ramps part and join (-+GORE), where the entry lane ends."""
 RAMP_CURVATURE = 1 / 110.0
