@@ -111,8 +111,11 @@ class GradientSet:
             if self.fast and self._kernel is not None:
                 return math.sqrt(self._kernel.sum_squares())
             return self._scalar(self.sums().sum().sqrt())
-        wide = [torch.linalg.vector_norm(x, order, dtype=precision(self.device)) for x in self.locals]
-        parts = torch.stack([w.to(self.device) for w in wide])
+        wide = [
+            torch.linalg.vector_norm(x, order, dtype=precision(self.device)) if x.numel() else torch.zeros(())
+            for x in self.locals  # (a shard may be empty)
+        ]
+        parts = torch.stack([w.to(self.device, precision(self.device)) for w in wide])
         if math.isinf(order):
             return self._scalar(self._reduce(parts, maximum=True).max())
         return self._scalar(self._reduce(parts.pow(order)).sum().pow(1.0 / order))
@@ -220,26 +223,27 @@ class GradientSet:
 
         The last weight of two or more dimensions and what follows it are left alone.
         """
-        after = self.sums().clone()
+        weights = [local(self.params[i].detach()) for i in self.indices]
+        lengths, after = self.norms(), []
+        # Rows lie whole on one rank (FSDP2 shards dimension 0); vectors may be spread.
+        wide = [w.to(precision(self.device)).square().sum() for w in weights]
+        weight_lengths = self._reduce(torch.stack(wide)).sqrt()
         for k, (i, g) in enumerate(zip(self.indices, self.locals)):
-            if i >= self._last:
-                continue
-            w = local(self.params[i].detach())
-            dims = tuple(range(1, g.ndim)) if g.ndim > 1 else None
-            gn, wn = _unit_norms(g, dims), _unit_norms(w, dims)
-            limit = ratio * wn.clamp(min=eps)
-            coef = torch.where(gn > limit, limit / gn, 1.0)
-            g.mul_(coef.to(g.dtype))
-            after[k] = (gn * coef).square().sum()
+            if i < self._last:
+                if self.params[i].ndim > 1:
+                    norm, size = _row_norms(g), _row_norms(weights[k])
+                else:
+                    norm, size = lengths[k], weight_lengths[k]
+                limit = ratio * size.clamp(min=eps)
+                g.mul_(torch.where(norm > limit, limit / norm, 1.0).to(g.dtype))
+            after.append(torch.linalg.vector_norm(g, dtype=precision(self.device)).square())
         self._sums = None
-        return self._scalar(after.sum().sqrt())
+        return self._scalar(self._reduce(torch.stack(after)).sum().sqrt())
 
 
-def _unit_norms(x: Tensor, dims: tuple[int, ...] | None) -> Tensor:
+def _row_norms(x: Tensor) -> Tensor:
     wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    if dims is None:
-        return torch.linalg.vector_norm(x, dtype=wide)
-    return torch.linalg.vector_norm(x, dim=dims, keepdim=True, dtype=wide)
+    return torch.linalg.vector_norm(x, dim=tuple(range(1, x.ndim)), keepdim=True, dtype=wide)
 
 
 def shards(grads: Sequence[Tensor]) -> list[tuple[list[int], list[Any]]]:
