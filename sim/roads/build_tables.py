@@ -27,7 +27,7 @@ DEFAULT_SPEED = 50 / 3.6
 TURN_ANGLE = math.radians(30)
 GRID_CELL = 8.0
 MAX_CELLS = 4_000_000
-MAX_POINTS = 8_000_000
+MAX_POINTS = 10_000_000
 
 
 def lane_tables(network: RoadNetwork) -> LaneTables:
@@ -112,9 +112,7 @@ def _sample(network: RoadNetwork) -> tuple[list[LaneKey], list[F64]]:
         section = network.section(key[0], key[1])
         span = section.end - section.s
         step = JUNCTION_SPACING if network.is_junction(key) else SPACING
-        total += int(span / step) + 2
-        if total > MAX_POINTS:
-            raise RoadError(f"{network.name}: has more lanes than fit ({MAX_POINTS} points {step:g} m apart)")
+        total = _counted(network, total, span / step)
         stations = np.linspace(section.s, section.end, max(2, math.ceil(span / step) + 1))
         if key[2] > 0:
             stations = stations[::-1]
@@ -122,6 +120,8 @@ def _sample(network: RoadNetwork) -> tuple[list[LaneKey], list[F64]]:
         inside = np.clip(stations, section.s, max(section.s, section.end - 1e-9))
         raw = network.poses(key, inside)
         along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(raw.x), np.diff(raw.y)))])
+        # A lane that its offset or width throws far aside is longer than its road.
+        total = _counted(network, total, float(along[-1]) / step)
         if along[-1] < MIN_LENGTH or raw.width.max() < 0.1:
             continue
         count = max(2, math.ceil(along[-1] / step) + 1)
@@ -135,6 +135,13 @@ def _sample(network: RoadNetwork) -> tuple[list[LaneKey], list[F64]]:
         keys.append(key)
         shapes.append(np.stack([pose.x, pose.y, pose.z, pose.yaw, pose.width, length], axis=1))
     return keys, shapes
+
+
+def _counted(network: RoadNetwork, total: int, more: float) -> int:
+    """The count of points so far and `more`; RoadError where that is more than fit."""
+    if not total + more < MAX_POINTS:
+        raise RoadError(f"{network.name}: its lanes need more than the {MAX_POINTS} points that fit")
+    return total + int(more) + 2
 
 
 def _linked(key: LaneKey, links: Callable[[LaneKey], list[LaneKey]], row: dict[LaneKey, int]) -> list[int]:

@@ -30,7 +30,7 @@ from sim.roads.xmltree import Element, parse
 MAX_ROAD_LENGTH = 500_000.0
 MAX_COORDINATE = 10_000_000.0
 MAX_CURVATURE = 100.0
-MAX_SPIRAL_TURN = 200.0
+MAX_TURN = 500.0
 MAX_WIDTH = 1000.0
 MAX_LANE_ID = 1000
 
@@ -167,8 +167,8 @@ def _shape(shape: Element, length: float) -> tuple[tuple[float, float], tuple[fl
         k0, k1 = shape.number(names[0]), shape.number(names[1])
         if max(abs(k0), abs(k1)) > MAX_CURVATURE:
             shape.fail(f"a curvature above {MAX_CURVATURE:g} per metre is not supported")
-        if k0 != k1 and max(abs(k0), abs(k1)) * length > MAX_SPIRAL_TURN:
-            shape.fail(f"turns more than {MAX_SPIRAL_TURN:g} rad")
+        if max(abs(k0), abs(k1)) * length > MAX_TURN:
+            shape.fail(f"turns more than {MAX_TURN:g} rad")
         return (k0, k1), _ZERO, 0.0
     if shape.tag == "poly3":
         v = tuple(shape.number(name) for name in "abcd")
