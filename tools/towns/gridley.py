@@ -90,7 +90,7 @@ def build() -> Town:
 
 
 def _cross(town: Town, i: int, j: int, found: dict[str, Arm]) -> None:
-    """Lights where arterials meet each other or the ring road, stop signs on minor streets, else the right goes first."""
+    """Lights where arterials meet each other or the ring road, stops on minor streets; else the right goes first."""
     names = list(found)
     place = {name: n for n, name in enumerate(names)}
     avenue, road = _kind(True, i), _kind(False, j)
