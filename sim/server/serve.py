@@ -213,6 +213,7 @@ def run(config: ServeConfig) -> None:
         assert task is not None
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        say("getting ready; the first start after an installation compiles for a minute or so")
         server.sim.tick()
         print(f"throttle sim: serving {server.sim.episode.town.name} on {config.host}:{server.port}", flush=True)
         try:

@@ -12,6 +12,7 @@ from contracts import UserError
 from sim.roads.model import Signal
 from sim.roads.network import RoadNetwork
 from sim.roads.tables import LaneTables
+from sim.server import navmesh
 from sim.server.arguments import Pose
 from sim.server.geodesy import parse as parse_geo_reference
 from sim.server.town import Sign, Town
@@ -80,7 +81,8 @@ def build(name: str, xodr: str, network: RoadNetwork) -> Town:
         if i not in taken and kind is not None:
             signs.append(_sign(network, signal, kind))
     geo = parse_geo_reference(network.map.geo_reference)
-    return Town(name, xodr, tables, network.walk_tables(), spawn_points(tables), lights, signs, geo)
+    walk = network.walk_tables()
+    return Town(name, xodr, tables, walk, spawn_points(tables), lights, signs, geo, navmesh.build(walk))
 
 
 def _sign_type(signal: Signal) -> str | None:

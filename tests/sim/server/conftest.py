@@ -42,7 +42,7 @@ class ServerProcess:
     def stop(self) -> None:
         """End it and check that it ended as asked."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(10) == 0, self.log.read_text()[-2000:]
+        assert self.process.wait(60) == 0, self.log.read_text()[-2000:]
 
     def memory(self) -> int:
         """Resident bytes."""

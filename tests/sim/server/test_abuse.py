@@ -8,6 +8,7 @@ import struct
 import time
 
 import msgpack
+
 from sim.server.rpc import METHODS
 from tests.sim.server.conftest import Bare, ServerProcess
 
