@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
+import cv2
 import gymnasium
 import numpy as np
 import pytest
@@ -76,6 +78,21 @@ def test_single_vector_and_sb3_forms_give_the_same_numbers(id: str) -> None:
                 o, _ = env.reset()
             assert np.array_equal(o, obs[i])
     assert ended or id.endswith("TrackPlan-v0") or steps * 0.1 < 15
+
+
+def test_gymnasium_records_a_video(tmp_path: Path) -> None:
+    env = gymnasium.make("throttle/SpeedControl-v0", render_mode="rgb_array")
+    env = gymnasium.wrappers.RecordVideo(env, str(tmp_path), episode_trigger=lambda n: True, disable_logger=True)
+    env.reset(seed=0)
+    for action in drive(20, 1):
+        env.step(action[0])
+    env.close()
+    (film,) = tmp_path.glob("*.mp4")
+    video = cv2.VideoCapture(str(film))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= 20
+    shown, frame = video.read()
+    assert shown
+    assert frame.shape == (512, 512, 3)
 
 
 def test_same_seed_same_bytes_and_other_seed_other_route() -> None:
