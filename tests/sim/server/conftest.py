@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
@@ -20,7 +21,9 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-ENVIRONMENT = {**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+HOME = tempfile.mkdtemp(prefix="carla-home-")
+"""The client caches navigation meshes in its home."""
+ENVIRONMENT = {**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HOME": HOME}
 
 
 class ServerProcess:

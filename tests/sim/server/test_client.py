@@ -110,6 +110,10 @@ def test_walkers(server: ServerProcess) -> None:
     assert seen["control"] == [1.5, 1.0]
     assert seen["bones"] == 4
     assert seen["box"] == pytest.approx([0.19, 0.19, 0.93])
+    assert seen["goal_label"] == "Sidewalk"
+    assert len(seen["crowd"]) >= 4
+    assert max(seen["crowd"]) == pytest.approx(14, abs=1.5), "ten seconds at 1.4 m/s"
+    assert sorted(seen["crowd"])[len(seen["crowd"]) // 2] > 4, "the client's walker AI finds its way on the mesh"
 
 
 def test_scene(server: ServerProcess) -> None:
