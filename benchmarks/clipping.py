@@ -1,0 +1,269 @@
+"""What clipping costs, against other ways to clip and against the physical limit, in one interleaved run.
+
+    python benchmarks/clipping.py [--nets policy resnet18 large] [--threads 2] [--rounds 15] [--json FILE]
+
+Two costs a row: `clip`, the clip alone, and `added`, what clip + optimiser step (fused Adam) takes more than the step
+without clipping; the second is the honest one for a folded clip, whose scaling happens inside the optimiser. Medians
+over rounds; within a round every way runs once on the same parameters, so that a busy machine disturbs all alike.
+The limit is one read of one flat buffer of all gradients. The last column is clip + step relative to torch's
+clip_grad_norm_ (foreach) + step in the same state: below 1.00 is faster. Telemetry is on in all rows of ours.
+
+The gradients are put back before every call, outside the clock, because clipped gradients need no clipping.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+sys.path[0] = str(Path(__file__).parent.parent)  # not this folder, where `clipping` is this very file
+
+from clipping import GradientClipper  # noqa: E402
+from clipping.flat import FlatParameters  # noqa: E402
+
+IDLE, CLIPPING = 1e9, 1e-3  # thresholds: far above and far below the norm of the gradients
+
+
+def policy_net() -> nn.Module:
+    """12k parameters, 6 tensors."""
+    return nn.Sequential(nn.Linear(108, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 16))
+
+
+def resnet_sized() -> nn.Module:
+    """11.7M parameters, 62 tensors: torchvision's resnet18."""
+    from torchvision.models import resnet18
+
+    return resnet18()
+
+
+def large() -> nn.Module:
+    """100M parameters, 66 tensors: a transformer's worth of square layers."""
+    return nn.Sequential(*(nn.Linear(1760, 1760) for _ in range(33)))
+
+
+NETS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "policy": (policy_net, 200),
+    "resnet18": (resnet_sized, 3),
+    "large": (large, 1),
+}
+
+
+@dataclass
+class Way:
+    """One way to clip, on parameters of its own."""
+
+    name: str
+    state: str  # idle or clipping
+    clip: Callable[[], object] | None
+    step: Callable[[], object]
+    reset: Callable[[], object]
+    alone: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
+
+
+class Bench:
+    """Parameters with gradients, shared by all ways (and with them Adam's moments): a large net fits in memory once."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.source = [torch.randn_like(p) * 1e-2 for p in module.parameters()]
+        self.params = [nn.Parameter(torch.zeros_like(g)) for g in self.source]
+        for p, g in zip(self.params, self.source):
+            p.grad = g.clone()
+        self.first = torch.optim.Adam(self.params, lr=1e-6, fused=True)
+        self.first.step()
+
+    def reset(self) -> None:
+        """Put the gradients back."""
+        torch._foreach_copy_([p.grad for p in self.params if p.grad is not None], self.source)
+
+    def adam(self) -> torch.optim.Optimizer:
+        """An optimiser of its own (for hooks of its own) on the shared state."""
+        optimizer = torch.optim.Adam(self.params, lr=1e-6, fused=True)
+        optimizer.state = self.first.state
+        return optimizer
+
+    def by_hand(self, name: str, state: str, clip: Callable[[list[nn.Parameter]], object]) -> Way:
+        """A way that is called before the step."""
+        optimizer = self.adam()
+
+        def both() -> None:
+            clip(self.params)
+            optimizer.step()
+
+        return Way(name, state, lambda: clip(self.params), both, self.reset)
+
+    def attached(self, name: str, state: str, clipper: GradientClipper) -> Way:
+        """A way of ours."""
+        optimizer = self.adam()
+        clipper.attach(optimizer)
+        return Way(name, state, alone(clipper), optimizer.step, self.reset)
+
+
+def peers(bench: Bench) -> list[Way]:
+    """The other ways: torch's three, timm's AGC, the PyPI package autoclip."""
+    out = []
+    for state, tau in (("idle", IDLE), ("clipping", CLIPPING)):
+        out += [bench.by_hand(name, state, clip) for name, clip in torch_ways(tau).items()]
+    try:
+        from timm.utils.agc import adaptive_clip_grad
+
+        out.append(bench.by_hand("timm agc", "clipping", lambda ps: adaptive_clip_grad(ps, 0.01)))
+    except ImportError:
+        print("timm is not installed: its row is left out")
+    try:
+        from autoclip.torch import QuantileClip
+
+        clipper = QuantileClip(bench.params, quantile=0.5, history_length=1000)
+        out.append(bench.by_hand("PyPI autoclip", "clipping", lambda ps: clipper.step()))
+    except ImportError:
+        print("autoclip is not installed: its row is left out")
+    return out
+
+
+def torch_ways(tau: float) -> dict[str, Callable[[list[nn.Parameter]], object]]:
+    norm, value = torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_
+    return {
+        "torch norm foreach": lambda ps: norm(ps, tau, foreach=True),
+        "torch norm loop": lambda ps: norm(ps, tau, foreach=False),
+        "torch value": lambda ps: value(ps, tau, foreach=True),
+    }
+
+
+def ours(bench: Bench, module: nn.Module, small: bool) -> list[Way]:
+    """Our ways: global norm folded into the optimiser and not, value, quantile, AGC; flat buffers for a small net."""
+    out = []
+    for state, tau in (("idle", IDLE), ("clipping", CLIPPING)):
+        out += [
+            bench.attached("global_norm", state, GradientClipper("global_norm", tau)),
+            bench.attached("global_norm unfolded", state, GradientClipper("global_norm", tau, fold=False)),
+            bench.attached("value", state, GradientClipper("value", tau)),
+        ]
+        if small:
+            out.append(flat_way(state, tau, module, bench.source))
+    out.append(bench.attached("quantile", "clipping", GradientClipper("quantile")))
+    out.append(bench.attached("agc", "clipping", GradientClipper("agc")))
+    return out
+
+
+def flat_way(state: str, tau: float, module: nn.Module, source: list[Tensor]) -> Way:
+    """Global norm on one flat parameter."""
+    flat = FlatParameters(copy.deepcopy(module))
+    kept = torch.cat([g.reshape(-1) for g in source])
+    grad = flat.parameter.grad
+    assert grad is not None
+    optimizer = torch.optim.Adam([flat.parameter], lr=1e-6, fused=True)
+    clipper = GradientClipper("global_norm", tau)
+    clipper.attach(optimizer)
+    return Way("global_norm flat", state, alone(clipper), optimizer.step, lambda: grad.copy_(kept))
+
+
+def alone(clipper: GradientClipper) -> Callable[[], object]:
+    def run() -> None:
+        clipper.before_step()
+        clipper.after_step()
+
+    return run
+
+
+def measure(call: Callable[[], object], reset: Callable[[], object], repeats: int) -> float:
+    """Mean seconds of ``call`` in a burst; gradients put back before each call, outside the clock."""
+    total = 0.0
+    for _ in range(repeats):
+        reset()
+        start = time.perf_counter()
+        call()
+        total += time.perf_counter() - start
+    return total / repeats
+
+
+def run_net(name: str, rounds: int) -> list[dict[str, object]]:
+    """Measure every way on one net; returns the rows of its table."""
+    build, repeats = NETS[name]
+    torch.manual_seed(0)
+    module = build()
+    bench = Bench(module)
+    buffer = torch.cat([g.reshape(-1) for g in bench.source])
+    plain = Way("no clipping", "", None, bench.adam().step, bench.reset)
+    ways = [plain, *peers(bench), *ours(bench, module, name == "policy")]
+    limit: list[float] = []
+    for round_ in range(rounds + 1):
+        spent = measure(lambda: torch.dot(buffer, buffer), lambda: None, repeats)
+        if round_:  # the first round warms up
+            limit.append(spent)
+        for way in ways:
+            a = measure(way.clip, way.reset, repeats) if way.clip else 0.0
+            b = measure(way.step, way.reset, repeats)
+            if round_:
+                way.alone.append(a)
+                way.whole.append(b)
+    best = statistics.median(limit)
+    extra = {w.name + w.state: [b - p for b, p in zip(w.whole, plain.whole)] for w in ways}
+    rows: list[dict[str, object]] = []
+    for way in ways:
+        torch_row = next((w for w in ways if w.name == "torch norm foreach" and w.state == way.state), None)
+        added = statistics.median(extra[way.name + way.state])
+        against = (
+            statistics.median(b / t for b, t in zip(way.whole, torch_row.whole)) if torch_row is not None else None
+        )
+        rows.append(
+            {
+                "net": name,
+                "way": way.name,
+                "state": way.state,
+                "clip_us": statistics.median(way.alone) * 1e6,
+                "added_us": added * 1e6,
+                "step_us": statistics.median(way.whole) * 1e6,
+                "clip_limits": statistics.median(way.alone) / best,
+                "added_limits": added / best,
+                "step_share": added / statistics.median(plain.whole),
+                "against_torch": against,
+                "limit_us": best * 1e6,
+            }
+        )
+    return rows
+
+
+def show(rows: list[dict[str, object]]) -> None:
+    """Print the table of one net."""
+    first = rows[0]
+    print(f"\n{first['net']}: one read of all gradients {first['limit_us']:.1f} us")
+    head = ("way", "state", "clip us", "added us", "clip/limit", "added/limit", "of step", "step vs torch")
+    print("{:22s} {:9s} {:>10s} {:>10s} {:>11s} {:>12s} {:>9s} {:>14s}".format(*head))
+    for r in rows:
+        against = f"{r['against_torch']:.2f}" if r["against_torch"] is not None else ""
+        print(
+            f"{r['way']:22s} {r['state']:9s} {r['clip_us']:10.1f} {r['added_us']:10.1f} {r['clip_limits']:11.2f} "
+            f"{r['added_limits']:12.2f} {r['step_share']:9.1%} {against:>14s}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
+    parser.add_argument("--threads", type=int, default=2, help="torch threads")
+    parser.add_argument("--rounds", type=int, default=15, help="measured rounds, interleaved")
+    parser.add_argument("--json", help="also write the rows to this file")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    print(f"torch {torch.__version__}, {args.threads} threads, medians of {args.rounds} interleaved rounds, fused Adam")
+    rows: list[dict[str, object]] = []
+    for name in args.nets:
+        rows += run_net(name, args.rounds)
+        show([r for r in rows if r["net"] == name])
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(rows, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
