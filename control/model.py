@@ -12,6 +12,7 @@ import numpy as np
 import sb3_contrib
 import stable_baselines3
 import torch
+from gymnasium.spaces import Box
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv
@@ -77,11 +78,18 @@ def build(config: ControlConfig, env: VecEnv) -> BaseAlgorithm:
         options["action_noise"] = NormalActionNoise(np.zeros(size), deviation)
     if isinstance(settings, TQCConfig):
         options["top_quantiles_to_drop_per_net"] = options.pop("top_quantiles_to_drop")
+    check_actions(config, env)
     kind: Any = ALGORITHMS[config.algorithm]
-    try:
-        return kind(policy, env, seed=config.seed, device="cpu", policy_kwargs=policy_kwargs, **options)
-    except AssertionError as error:
-        raise UserError(f"algorithm {config.algorithm} on {config.env.id}: {' '.join(str(error).split())}") from None
+    model: BaseAlgorithm = kind(policy, env, seed=config.seed, device="cpu", policy_kwargs=policy_kwargs, **options)
+    return model
+
+
+def check_actions(config: ControlConfig, env: VecEnv) -> None:
+    """Raise UserError where the algorithm cannot take the environment's actions."""
+    if config.algorithm not in ON_POLICY and not isinstance(env.action_space, Box):
+        raise UserError(
+            f"algorithm {config.algorithm} needs continuous actions; {config.env.id} has {env.action_space}"
+        )
 
 
 def attach_clipping(model: BaseAlgorithm, config: ControlConfig) -> Sb3Attachment:

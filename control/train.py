@@ -94,8 +94,11 @@ def train(
             watch.between(final=True)
     except _Stopped:
         state = "stopped"
-    except (NonFiniteGradientError, _Diverged) as error:
-        state, message = "diverged", str(error)
+    except (NonFiniteGradientError, _Diverged, ValueError) as error:
+        if isinstance(error, ValueError) and parameters_finite(model):
+            raise  # torch's distributions refuse NaN with a ValueError; this is another one
+        state = "diverged"
+        message = "a parameter of the policy is not finite" if isinstance(error, ValueError) else str(error)
         watch.write_telemetry()
         log.warning("the training diverged at step %d: %s", model.num_timesteps, error)
     finally:
@@ -123,6 +126,7 @@ def save(folder: Path, model: BaseAlgorithm, clippers: Sb3Attachment, env: VecEn
         "environments": save_state(env),
         "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002 - SB3 draws from it
         "memory": getattr(model, "_last_lstm_states", None),
+        "actions": model.action_space,  # random exploration draws from its generator, which loading seeds afresh
         "initial": initial,
     }
     with open(folder / "state.pkl", "wb") as file:
@@ -142,6 +146,7 @@ def restore(checkpoint: Path, config: ControlConfig, env: VecEnv) -> tuple[BaseA
         model.load_replay_buffer(checkpoint / "replay.pkl")
     clippers = attach_clipping(model, config)
     clippers.load_state_dict(state["clippers"])
+    model.action_space = state["actions"]
     if state["memory"] is not None:
         vars(model)["_last_lstm_states"] = state["memory"]
     if not load_state(env, state["environments"]):

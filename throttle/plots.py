@@ -35,6 +35,7 @@ def comparison(
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import EngFormatter
 
     figure, (curve, norm, bars) = plt.subplots(1, 3, figsize=(14, 4.2), constrained_layout=True)
     measured = "rollout/completion"
@@ -45,13 +46,13 @@ def comparison(
             style: dict[str, Any] = {"color": COLOURS[arm], "alpha": 0.8, "lw": 1.4, "label": arm if n == 0 else None}
             if measured in metrics:
                 steps, values = _smooth(metrics[measured])
-                curve.plot(steps / 1e6, values, **style)
+                curve.plot(steps, values, **style)
             norms = [points for name, points in metrics.items() if name.startswith("clip/") and name.endswith("/norm")]
             for points in norms[:1]:
                 at, size = np.array(points, float).T
-                norm.plot(at / 1e6, size, **style)
-    curve.set(title="training, every seed", xlabel="million steps", ylabel=measured.split("/")[1])
-    norm.set(title="gradient norm before clipping (mean of a rollout)", xlabel="million steps", yscale="log")
+                norm.plot(at, size, **style)
+    curve.set(title="training, every seed", xlabel="steps", ylabel=measured.split("/")[1])
+    norm.set(title="gradient norm before clipping (mean of a rollout)", xlabel="steps", yscale="log")
     if threshold is not None:
         norm.axhline(threshold, color="black", lw=1, ls="--", label=f"threshold {threshold:g}")
     for place, (policy, seeds) in enumerate(scores.items()):
@@ -62,6 +63,10 @@ def comparison(
     for panel in (curve, norm, bars):
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.25)
+    for panel in (curve, norm):
+        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if measured == "rollout/completion":
+        curve.set_ylim(0, 1)
     curve.legend(frameon=False)
     norm.legend(frameon=False)
     figure.savefig(path, dpi=120)

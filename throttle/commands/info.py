@@ -28,9 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def collect() -> dict[str, dict[str, Any]]:
     """All facts, by section."""
     import torch
-    from numba.core.config import CACHE_DIR
 
     from sim.envs import TASKS
+    from sim.world.maths import cache_folder
     from throttle.tracking import TrackingConfig
 
     versions = {"python": platform.python_version()}
@@ -49,7 +49,7 @@ def collect() -> dict[str, dict[str, Any]]:
     places = {
         "program": str(root),
         "presets": str(root / "configs"),
-        "numba cache": CACHE_DIR or "beside the modules (NUMBA_CACHE_DIR changes it)",
+        "numba cache": f"{cache_folder()} (NUMBA_CACHE_DIR changes it)",
         "runs": str(Path("runs").resolve()),
         "wandb": TrackingConfig().mode(),
     }

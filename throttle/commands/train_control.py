@@ -73,8 +73,11 @@ def run(arguments: Namespace) -> int:
         _check_same(place, config)
     else:
         from control.env import make_env
+        from control.model import check_actions
 
-        make_env(config.env, config.seed, worlds=1).close()  # a bad id or argument ends here, before a folder is made
+        env = make_env(config.env, config.seed, worlds=1)  # a bad id or argument ends here, before a folder is made
+        check_actions(config, env)
+        env.close()
         place = Run.create(arguments.runs, config.name, KIND, config, config.total_steps, config.keep)
     console.print(f"run {place.path}", highlight=False)
     state = train_in(place, config, arguments.tracking, bool(arguments.resume), console)

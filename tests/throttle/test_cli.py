@@ -1,0 +1,66 @@
+"""Bad input is one line and exit code 2, before a folder is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from throttle.cli import main
+
+CARTPOLE = "configs/control/cartpole_ppo.yaml"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["train", "control", "--ppo.n_stepz", "8"], "did you mean 'ppo.n_steps'"),
+        (["train", "control", "--ppo.n_steps", "0"], "ppo.n_steps must be at least 2"),
+        (["train", "control", "--ppo.n_steps", "many"], "ppo.n_steps"),
+        (["train", "control", "--ppo.gamma", "1.5"], "ppo.gamma must be at least 0 and at most 1"),
+        (["train", "control", "--ppo.learning_rate", "nan"], "ppo.learning_rate"),
+        (["train", "control", "--ppo.batch_size", "100000"], "more than the 16384 steps"),
+        (["train", "control", "--algorithm", "magic"], "magic"),
+        (["train", "control", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["train", "control", "--config", "typo.yaml"], "did you mean 'ppo.n_steps'"),
+        (["train", "control", "--config", "broken.yaml"], "parsing"),
+        (["train", "control", "--clip.threshold", "0"], "threshold"),
+        (["train", "control", "--clip.threshold", "-1"], "threshold"),
+        (["train", "control", "--clip.strategy", "value", "--clip.lower", "1"], "clip"),
+        (["train", "control", "--env.id", "NoSuchGame-v0"], "NoSuchGame"),
+        (["train", "control", "--env.id", "throttle/Nothing-v0"], "throttle/Nothing-v0"),
+        (["train", "control", "--env.arguments", "{town: Atlantis}"], "Atlantis"),
+        (["train", "control", "--env.arguments", "{twon: Alder}"], "twon"),
+        (["train", "control", "--config", CARTPOLE, "--algorithm", "sac"], "sac"),
+        (["train", "control", "--name", "../up"], "name"),
+        (["train", "control", "--resume", "nothing"], "no run 'nothing'"),
+        (["evaluate", "control", "nothing"], "no run 'nothing'"),
+        (["evaluate", "control"], "run"),
+        (["demo", "--seeds", "[1,1]"], "seeds"),
+        (["demo", "--control.clip.strategy", "none", "--control.clip.threshold", "null"], "must clip"),
+        (["train"], "needs one of"),
+        (["fly"], "unknown command 'fly'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_one_line_and_two(
+    options: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "typo.yaml").write_text("ppo: {n_stepz: 8}")
+    (tmp_path / "broken.yaml").write_text("ppo: [")
+    assert main(options) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1, said.err
+    assert says in said.err
+    assert not said.out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "train control" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "control", "--help"])
+    assert ended.value.code == 0
+    assert "--ppo.n_steps" in capsys.readouterr().out
