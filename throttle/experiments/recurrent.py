@@ -24,8 +24,10 @@ LEARNT = 0.05
 """Mean squared error under which the bit is recalled (guessing gives 1)."""
 
 
-def _numbers(values: list[float]) -> str:
-    return ", ".join(dict.fromkeys(short(v) for v in sorted(values)))
+def _products(arms: list[str]) -> str:
+    """The arms in the order of lr * tau, each with it."""
+    values = {arm: float(arm.split(", ")[0][3:]) * float(arm.split("=")[1]) for arm in arms}
+    return ", ".join(f"{short(values[arm])} ({arm})" for arm in sorted(arms, key=lambda arm: values[arm]))
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,8 @@ class Recurrent(Experiment):
         failed = sum(not held for a in bare for held in verdict(a))
         trials = len(bare) * len(results.seeds)
         best = results.best(clipped, "final")
-        products = {a: float(a.split(", ")[0][3:]) * float(a.split("=")[1]) for a in clipped}
-        safe = [products[a] for a in clipped if all(verdict(a))]
-        unsafe = [products[a] for a in clipped if not all(verdict(a))]
+        safe = [a for a in clipped if all(verdict(a))]
+        unsafe = [a for a in clipped if not all(verdict(a))]
         text = (
             f"Without clipping {lost} of {trials} runs ended in NaN or infinity and {failed} of {trials} did "
             "not learn; "
@@ -92,7 +93,7 @@ class Recurrent(Experiment):
             f"{results.median(best, 'final')}."
         )
         if safe and unsafe:
-            text += f" Every seed learnt with lr * tau = {_numbers(safe)}; not every seed with {_numbers(unsafe)}."
+            text += f" Every seed learnt with {_products(safe)}; not every seed with {_products(unsafe)}."
         return text
 
     def plot(self, results: Results, figure: Figure) -> None:
