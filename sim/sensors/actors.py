@@ -149,13 +149,16 @@ class Parts:
     matrix: F32
 
 
-def parts_of(actors: Actors, templates: Templates, eye: F32 | None) -> Parts:
-    """Bodies, wheels and people of all actors; fine forms near `eye` [3] (everywhere without one)."""
+def parts_of(actors: Actors, templates: Templates, eye: F32 | None, detail: float = 1.0) -> Parts:
+    """Bodies, wheels and people of all actors; fine forms near `eye` [3] (everywhere without one).
+
+    `detail` scales how far they reach.
+    """
     n = len(actors)
     turn = rotations(actors.pose[:, 3], actors.pose[:, 4], actors.pose[:, 5])
     near = np.ones(n, bool)
     if eye is not None and n:
-        near = np.linalg.norm(actors.pose[:, :3] - eye, axis=1) < FINE_RANGE
+        near = np.linalg.norm(actors.pose[:, :3] - eye, axis=1) < FINE_RANGE * detail
     template: list[int] = []
     owner: list[int] = []
     matrices: list[F32] = []

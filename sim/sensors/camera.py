@@ -21,6 +21,7 @@ from sim.sensors.lights import HEADS
 from sim.sensors.meshes.vehicles import DESIGNS, TRUCK_CAB, Body, outlines
 from sim.sensors.raster import Raster, View, view_rotation
 from sim.sensors.reflections import reflect
+from sim.sensors.scene.assembly import detail_of
 from sim.sensors.scene.town import Scene, scene_of
 from sim.sensors.shade import shade
 from sim.sensors.shadows import ShadowMaps
@@ -106,6 +107,11 @@ class Renderer:
         self._curves: dict[float, F32] = {}
         self._outlines = outlines()
 
+    @property
+    def moving_triangles(self) -> int:
+        """Triangles of the actors in the last picture."""
+        return self._moving
+
     # -- the moving part of the geometry ------------------------------------------------------------------------------
 
     def _grow(self, vertices: int, faces: int) -> None:
@@ -119,10 +125,10 @@ class Renderer:
             self._face = np.concatenate([m.face, np.zeros((nf, 3), np.int32)])
             self._source, self._owner = np.zeros(nf, np.int32), np.zeros(nf, np.int32)
 
-    def _pose(self, actors: Actors, eye: F32) -> None:
+    def _pose(self, actors: Actors, view: View) -> None:
         """Write the actors' triangles behind the static ones."""
         t = self.scene.templates
-        parts = parts_of(actors, t, eye)
+        parts = parts_of(actors, t, view.position, detail_of(view))
         v = np.concatenate([[0], np.cumsum((t.vertex[1:] - t.vertex[:-1])[parts.template])])
         f = np.concatenate([[0], np.cumsum((t.triangle[1:] - t.triangle[:-1])[parts.template])])
         self._grow(int(v[-1]), int(f[-1]))
@@ -165,7 +171,7 @@ class Renderer:
         if key not in self._buffers:
             self._buffers[key] = _Buffers(*key)
         buffers = self._buffers[key]
-        self._pose(actors, view.position)
+        self._pose(actors, view)
         moving = np.arange(self._statics, self._statics + self._moving, dtype=np.int32)
         # actors first: they are near and hide much
         draw = np.concatenate([moving, self.scene.static.visible(view, FAR)])

@@ -22,7 +22,6 @@ SERIAL: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
 """A kernel on the calling thread."""
 PARALLEL: dict[str, Any] = {**SERIAL, "parallel": True}
 """A kernel whose prange shares out rows or blocks; results never depend on the number of threads."""
-INLINE = SERIAL
 
 
 class _Singles(ast.NodeTransformer):

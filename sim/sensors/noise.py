@@ -47,11 +47,10 @@ def make_textures() -> NDArray[np.float32]:
     return out
 
 
-@single(**SERIAL)
+@single(forceinline=True, **SERIAL)
 def noise(textures, layer, u, v, level):
     """Bilinear sample at (u, v) (one tile is 1 x 1) of the mip level; about 0..1 with mean .5."""
-    m = int(level)
-    m = min(max(m, 0), 7)
+    m = min(max(int(level), 0), 7)
     k = 256 >> m
     u = u * f32(k)
     v = v * f32(k)
@@ -59,10 +58,16 @@ def noise(textures, layer, u, v, level):
     iv = np.floor(v)
     fu = u - iu
     fv = v - iv
-    i = int(iu) & (k - 1)
-    j = int(iv) & (k - 1)
-    i1 = (i + 1) & (k - 1)
-    j1 = (j + 1) & (k - 1)
-    a = textures[layer, m, j, i] + (textures[layer, m, j, i1] - textures[layer, m, j, i]) * fu
-    b = textures[layer, m, j1, i] + (textures[layer, m, j1, i1] - textures[layer, m, j1, i]) * fu
+    # unsigned indices spare the check for negative ones
+    last = np.uint32(k - 1)
+    one = np.uint32(1)
+    i = np.uint32(int(iu)) & last
+    j = np.uint32(int(iv)) & last
+    i1 = (i + one) & last
+    j1 = (j + one) & last
+    page = textures[layer, m]
+    top = page[j]
+    bottom = page[j1]
+    a = top[i] + (top[i1] - top[i]) * fu
+    b = bottom[i] + (bottom[i1] - bottom[i]) * fu
     return a + (b - a) * fv

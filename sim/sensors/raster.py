@@ -59,7 +59,7 @@ def view_rotation(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> F32:
     return np.stack([right, -up, forward]).astype(np.float32)
 
 
-@njit(**SERIAL)
+@njit(forceinline=True, **SERIAL)
 def _emit(k, shape, span, ax, ay, bx, by, cx, cy, pa, pb, pc, wlo, whi, tid, sw, sh):
     """Store a projected triangle at row k unless no sample can lie in it; returns 1 if stored."""
     x0 = min(ax, min(bx, cx))
@@ -110,8 +110,22 @@ def _setup(vertices, faces, draw, count, rot, pos, fx, fy, cx, cy, near, ortho, 
                     c[e, r] = rot[r, 0] * x + rot[r, 1] * y + rot[r, 2] * z
                 if c[e, 2] < near:
                     behind += 1
-            if behind == 3 and not ortho:
-                continue
+            if not ortho:
+                if behind == 3:
+                    continue
+                # wholly beside the picture
+                left = cx / fx
+                right = (sw - cx) / fx
+                top = cy / fy
+                bottom = (sh - cy) / fy
+                if (c[0, 0] > right * c[0, 2] and c[1, 0] > right * c[1, 2] and c[2, 0] > right * c[2, 2]) or (
+                    -c[0, 0] > left * c[0, 2] and -c[1, 0] > left * c[1, 2] and -c[2, 0] > left * c[2, 2]
+                ):
+                    continue
+                if (c[0, 1] > bottom * c[0, 2] and c[1, 1] > bottom * c[1, 2] and c[2, 1] > bottom * c[2, 2]) or (
+                    -c[0, 1] > top * c[0, 2] and -c[1, 1] > top * c[1, 2] and -c[2, 1] > top * c[2, 2]
+                ):
+                    continue
             ux = c[1, 0] - c[0, 0]
             uy = c[1, 1] - c[0, 1]
             uz = c[1, 2] - c[0, 2]
@@ -196,7 +210,7 @@ def _bin(span, kept, size, bands, start, items):
     return s
 
 
-@njit(**SERIAL)
+@njit(forceinline=True, **SERIAL)
 def _fill(shape, k, tid, first, last, off, step, width, inverse, ids):
     """Fill rows first..last of one triangle; sample i of a row lies at off + step i (both axes)."""
     ax = shape[k, 0]

@@ -99,7 +99,7 @@ def _lamp_power(bit, bits, night):
     return f32(0.0)
 
 
-@single(**SERIAL)
+@single(forceinline=True, **SERIAL)
 def surface(tid, px, py, occlusion, cam, rot, env, tex, position, normal, face, statics, source, owner, uv, material,
             instance, color, paints, lamp_bits, signals, outlines, near, far, moving, busy, light,
             lamps, l_origin, l_size, l_first, l_items, heads, head_count):  # fmt: skip

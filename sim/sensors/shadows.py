@@ -46,7 +46,7 @@ def _tent(depth, u, v, z):
     return lit * (1.0 / 9.0)
 
 
-@single(**SERIAL)
+@single(forceinline=True, **SERIAL)
 def sunlight(near, far, moving, busy, light, x, y, z, slope):
     """Share of the sun that reaches a point. `light` [5, 3]: three rows of the sun's basis, centre, pixels per metre.
 

@@ -53,7 +53,7 @@ class Stage:
             self._behind -= STEP
 
     def aim(self, view: str, vehicle: int, optics: Camera, share: float = 0.0) -> Camera:
-        """A camera of `optics`: driver, chase or roadside of a vehicle slot, bird over it, or fly (at `share` of the way)."""
+        """A camera of `optics`: driver, chase or roadside of a vehicle, bird over it, or fly (`share` of the way)."""
         v = self.world.state.vehicles
         x, y, z, yaw = (float(a[0, vehicle]) for a in (v.x, v.y, v.z, v.yaw))
         c, s = np.cos(yaw), np.sin(yaw)

@@ -251,10 +251,10 @@ def _lamps(mb: Builder, d: Design, back: float, fine: bool) -> None:
     for sign, turn_lamp in ((1, Lamp.RIGHT), (-1, Lamp.LEFT)):
         lens(front - 0.06, sign * half * 0.68, zf, (0.09, half * 0.17, 0.060), Lamp.HEAD, (0.95, 0.95, 0.88))
         lens(front - 0.13, sign * half * 0.885, zf, (0.07, half * 0.030, 0.055), turn_lamp, (0.95, 0.42, 0.04))
-        lens(back + 0.05, sign * half * 0.70, zr, (0.075, half * 0.13, 0.065), Lamp.BRAKE, (0.80, 0.02, 0.02))
-        lens(back + 0.07, sign * half * 0.865, zr, (0.075, half * 0.032, 0.065), turn_lamp, (0.95, 0.42, 0.04))
+        lens(back + 0.03, sign * half * 0.70, zr, (0.075, half * 0.13, 0.065), Lamp.BRAKE, (0.80, 0.02, 0.02))
+        lens(back + 0.06, sign * half * 0.865, zr, (0.075, half * 0.032, 0.065), turn_lamp, (0.95, 0.42, 0.04))
         if fine:
-            lens(back + 0.02, sign * half * 0.50, zr, (0.05, half * 0.05, 0.045), Lamp.REVERSE, (0.85, 0.85, 0.85))
+            lens(back - 0.03, sign * half * 0.50, zr, (0.05, half * 0.05, 0.045), Lamp.REVERSE, (0.85, 0.85, 0.85))
             box(
                 mb,
                 (d.screen[0] - 0.28, sign * (half + 0.09), d.belt + 0.07),

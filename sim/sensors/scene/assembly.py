@@ -63,7 +63,8 @@ class Static:
         if view.orthographic:
             level = np.full(len(distance), 2)
         else:
-            level = np.where(distance < DETAIL_NEAR, 1, np.where(distance < DETAIL_MIDDLE, 2, 3))
+            detail = detail_of(view)
+            level = np.where(distance < DETAIL_NEAR * detail, 1, np.where(distance < DETAIL_MIDDLE * detail, 2, 3))
         keep = np.flatnonzero(~outside)
         begin = [self.first[keep, 0]]
         end = [self.first[keep, 1]]
@@ -80,6 +81,11 @@ class Static:
         b = np.concatenate([self.first[:, 0], self.first[:, 1 + level]])
         e = np.concatenate([self.first[:, 1], self.first[:, 2 + level]])
         return ranges(b, e)
+
+
+def detail_of(view: View) -> float:
+    """How far finer forms reach in this view: as its pixels are finer (1 at 640 pixels across 90 degrees)."""
+    return min(max(view.fx / 320.0, 0.4), 2.0)
 
 
 def ranges(begin: NDArray[np.int64], end: NDArray[np.int64]) -> I32:
