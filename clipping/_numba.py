@@ -66,10 +66,42 @@ def total(parts):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(types.float64(*_blocks, _f8), nogil=True, cache=True)
-def squares_total(addresses, tensor, start, length, out):  # type: ignore[no-untyped-def]
-    squares(addresses, tensor, start, length, out, 0, len(tensor))
-    return total(out)
+@intrinsic
+def _words(typing: Any, address: Any) -> Any:
+    """The address as a pointer to int64."""
+    signature = types.CPointer(types.int64)(types.int64)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
+
+    return signature, generate
+
+
+@intrinsic
+def _doubles(typing: Any, address: Any) -> Any:
+    """The address as a pointer to float64."""
+    signature = types.CPointer(types.float64)(types.int64)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
+
+    return signature, generate
+
+
+@njit(types.float64(*([types.int64] * 7)), nogil=True, cache=True)
+def squares_total(addresses, tensors, tensor, start, length, out, blocks):  # type: ignore[no-untyped-def]
+    """`squares` and `total` over all blocks; the arrays by their addresses, because numbers are cheaper to pass."""
+    parts = carray(_doubles(out), (blocks,))
+    squares(
+        carray(_words(addresses), (tensors,)),
+        carray(_words(tensor), (blocks,)),
+        carray(_words(start), (blocks,)),
+        carray(_words(length), (blocks,)),
+        parts,
+        0,
+        blocks,
+    )
+    return total(parts)
 
 
 @njit(_f8(_i8, _f8, types.int64), nogil=True, cache=True)

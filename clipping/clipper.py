@@ -72,6 +72,7 @@ class GradientClipper:
         self.attachment: Attachment | None = None
         self.fold: Fold | None = None
         self.folds = False
+        self.simple = False
         self.rollback: device.Rollback | None = None
         self._backward: BackwardNorms | None = None
         self._model: Module | None = None
@@ -111,6 +112,8 @@ class GradientClipper:
             group.state = self._states[group.name]
         self._param_groups = len(optimizer.param_groups)
         self._on_host = all(group.grads.host for group in self.groups)
+        only = self.groups[0].strategy if len(self.groups) == 1 else None
+        self.simple = isinstance(only, ScaleStrategy) and only.order == 2.0 and not self.config.per_module
         self._per_sample = any(isinstance(group.strategy, PerSample) for group in self.groups)
         self.fold = Fold(optimizer)
         possible = self.fold.accurate and len(self.groups) == 1 and isinstance(self.groups[0].strategy, ScaleStrategy)
@@ -153,8 +156,11 @@ class GradientClipper:
             if not self.per_sample_ready:
                 raise ClippingError("'per_sample' clips in clipper.backward(model, loss, *batch): call that first")
             self.per_sample_ready = False
-        with torch.no_grad():
-            (host if self._on_host else device).clip(self)
+        if self._on_host:
+            host.clip(self)
+        else:
+            with torch.no_grad():
+                device.clip(self)
 
     def after_step(self) -> None:
         """Put the optimiser back as it was found."""
@@ -200,10 +206,12 @@ class GradientClipper:
         rows = self._recorder.take()
         if not len(rows):
             return
-        records = self._recorder.keep(rows)
+        self._recorder.keep(rows)
         self.histogram.add(rows[:, 0])
-        for sink in self.sinks:
-            sink.write(self.config.subsystem, records)
+        if self.sinks:
+            records = self._recorder.last()
+            for sink in self.sinks:
+                sink.write(self.config.subsystem, records)
         if not self._on_host:
             self._catch_up(rows)
 

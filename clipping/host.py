@@ -20,6 +20,31 @@ Measured = tuple[float, float | None]
 
 def clip(clipper: GradientClipper) -> None:
     """Measure, decide, clip (or leave out) the update that ``clipper``'s optimiser is about to make."""
+    if not (clipper.simple and _clip_simply(clipper)):
+        with torch.no_grad():
+            _clip(clipper)
+
+
+def _clip_simply(clipper: GradientClipper) -> bool:
+    """The short way for one group under one coefficient, where every microsecond of a small network counts.
+
+    False, with nothing done, where the gradients or their norm need more care.
+    """
+    group = clipper.groups[0]
+    grads = group.grads
+    assert clipper.fold is not None
+    if clipper.fold.amp_scale() is not None or not grads.refresh() or not grads.fast or grads.earlier is not None:
+        return False
+    norm = grads.norm()
+    if not math.isfinite(norm):
+        return False
+    clipper.bad_in_a_row = 0
+    row = _scale(clipper, group, norm, 1.0)
+    clipper.record(row, [row])
+    return True
+
+
+def _clip(clipper: GradientClipper) -> None:
     fold, groups = clipper.fold, clipper.groups
     assert fold is not None
     amp = fold.amp_scale()
@@ -99,6 +124,12 @@ def _apply(clipper: GradientClipper, group: Group, measured: Measured | None, sc
             after, tau, group.state = strategy.apply(group.grads, norm, group.state, True)
         changed = abs(after - norm) > 1e-9 * norm
         return (norm, after, after / norm if norm > 0.0 else 1.0, tau, float(changed), 0.0, 0.0)
+    return _scale(clipper, group, norm, scale)
+
+
+def _scale(clipper: GradientClipper, group: Group, norm: float, scale: float) -> Row:
+    """One coefficient for the whole group: decide, and multiply or fold."""
+    strategy = group.strategy
     assert isinstance(strategy, ScaleStrategy)
     decision = strategy.decide(norm, group.state, HOST)
     group.state = decision.state

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -85,18 +86,18 @@ class Kernel:
         self._after = np.zeros(0)
         self._entries = 0
         self._rows: Any = None
+        self._raw: tuple[int, ...] = ()
+        self._pack: Callable[..., None] = struct.Struct("").pack_into
 
     def load(self, tensors: Sequence[Tensor]) -> bool:
         """Take the addresses of ``tensors``; False if one of them is not float32 in one piece of CPU memory."""
-        addresses, numels = [], []
         for x in tensors:
             if x.dtype is not torch.float32 or not (x.is_contiguous() or _dense(x)):
                 return False
-            addresses.append(x.data_ptr())
-            numels.append(x.numel())
+        addresses, numels = [x.data_ptr() for x in tensors], [x.numel() for x in tensors]
         if numels != self._numels:
             self._tabulate(numels)
-        self._addresses[:] = addresses
+        self._pack(self._addresses, 0, *addresses)  # (faster than numpy's assignment)
         return True
 
     def _tabulate(self, numels: list[int]) -> None:
@@ -107,6 +108,9 @@ class Kernel:
         self._tensor, self._start, self._length = (np.ascontiguousarray(table[:, i]) for i in range(3))
         self._before, self._after = np.zeros(len(blocks)), np.zeros(len(blocks))
         self._addresses = np.zeros(len(numels), np.int64)
+        self._pack = struct.Struct(f"={len(numels)}q").pack_into
+        arrays = (self._tensor, self._start, self._length, self._before)
+        self._raw = (self._addresses.ctypes.data, len(numels), *(x.ctypes.data for x in arrays), len(blocks))
         self._numels, self._entries, self._rows = numels, sum(numels), None
 
     def sum_squares(self) -> float:
@@ -114,7 +118,7 @@ class Kernel:
         n = len(self._tensor)
         fixed = (self._addresses, self._tensor, self._start, self._length, self._before)
         if self._entries < SHARED:
-            total = _compiled.squares_total(*fixed)
+            total = _compiled.squares_total(*self._raw)
         else:
             _shared(lambda a, b: _compiled.squares(*fixed, a, b), n, self._entries)
             total = _compiled.total(self._before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,7 +40,7 @@ class Recorder:
         self._rows: list[Any] = []
         self._buffer: Tensor | None = None
         self._filled = 0
-        self._records: deque[Record] = deque(maxlen=KEPT)
+        self._batches: deque[Batch] = deque()
         self._drained = 0
 
     def layout(self, groups: list[str], modules: list[str]) -> None:
@@ -67,12 +68,48 @@ class Recorder:
         self._rows = []
         return rows
 
-    def keep(self, rows: np.ndarray) -> list[Record]:
-        """The rows as records, which :meth:`drain` and :meth:`recent` give out later."""
+    def keep(self, rows: np.ndarray) -> None:
+        """Keep a batch of rows for :meth:`drain` and :meth:`recent`, the oldest batches making room."""
+        self._batches.append(Batch(self.step + 1, rows, self.groups, self.modules))
+        self.step += len(rows)
+        while self.step - self._batches[0].first >= KEPT and len(self._batches) > 1:
+            self._batches.popleft()
+
+    def last(self) -> list[Record]:
+        """The records of the newest batch."""
+        return self._batches[-1].records()
+
+    def drain(self) -> list[Record]:
+        """The records since the last call."""
+        new = [b for b in self._batches if b.first + len(b.rows) - 1 > self._drained]
+        records = [r for b in new for r in b.records() if r["step"] > self._drained]
+        self._drained = self.step
+        return records
+
+    def recent(self) -> list[Record]:
+        """The last records, drained or not."""
+        return [r for b in self._batches for r in b.records()]
+
+    def rewind(self, step: int) -> None:
+        """Count on from ``step``, as after loading a checkpoint."""
+        self._batches.clear()
+        self.step = self._drained = step
+
+
+@dataclass
+class Batch:
+    """Rows [updates, numbers] as they were drained, the number of the first update, and what the columns are."""
+
+    first: int
+    rows: np.ndarray
+    groups: list[str]
+    modules: list[str]
+
+    def records(self) -> list[Record]:
+        """The rows as records, with ``groups`` and ``modules`` where there are any."""
         out, width = [], len(FIELDS)
-        for row in rows.tolist():
-            self.step += 1
-            record: Record = {"step": self.step, **_named(row[:width])}
+        for step, row in enumerate(self.rows.tolist(), self.first):
+            record: Record = {"step": step, **_named(row[:width])}
             if self.groups:
                 record["groups"] = {
                     name: _named(row[width * (g + 1) : width * (g + 2)]) for g, name in enumerate(self.groups)
@@ -80,23 +117,7 @@ class Recorder:
             if self.modules:
                 record["modules"] = dict(zip(self.modules, row[len(row) - len(self.modules) :]))
             out.append(record)
-        self._records.extend(out)
         return out
-
-    def drain(self) -> list[Record]:
-        """The records since the last call."""
-        new = [r for r in self._records if r["step"] > self._drained]
-        self._drained = self.step
-        return new
-
-    def recent(self) -> list[Record]:
-        """The last records, drained or not."""
-        return list(self._records)
-
-    def rewind(self, step: int) -> None:
-        """Count on from ``step``, as after loading a checkpoint."""
-        self._records.clear()
-        self.step = self._drained = step
 
 
 def _named(row: Sequence[float]) -> Record:
