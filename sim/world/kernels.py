@@ -87,7 +87,7 @@ def think(roads: Roads, b: Buffers, t: Scratch, w: int, k: int, tick: int, dt: f
     jf, li = b.jf[w], b.li[w]
     for j in range(jf.shape[1]):
         t.lights_left[j] = jf[f.J_STAGE_TIME, j] - jf[f.J_ELAPSED, j]
-    hazards = fill_lists(roads.lanes, t, vf, vi, pi, oi)
+    hazards = fill_lists(roads.lanes, t, vf, vi, pf, pi, of, oi)
     changed = False
     for i in range(vf.shape[1]):
         mode = vi[f.V_MODE, i]

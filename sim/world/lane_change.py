@@ -51,7 +51,7 @@ def advantage(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, target: int, w
     half = vf[f.HALF_LENGTH, i]
     if s < half + F(1.0) or s > length - half - F(3.0):
         return no
-    if roads.lane_i[target, r.LN_ENDS] == 1 and not must:
+    if roads.lane_i[target, r.LN_ENDS] == 1 and roads.lane_i[vi[f.V_LANE, i], r.LN_ENDS] == 0:
         return no
     behind, ahead = neighbours(t, vf, target, s, i)
     space = F(0.5) if must else F(1.5)
@@ -116,7 +116,8 @@ def consider(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, k: int, tick: i
         other = left if side == 0 else right
         if other < 0:
             continue
-        gain = advantage(roads, t, vf, vi, i, other, wish, must)
+        # to leave a lane that ends helps only where the other goes on
+        gain = advantage(roads, t, vf, vi, i, other, wish, must and roads.lane_i[other, r.LN_ENDS] == 0)
         if gain > best:
             best = gain
             target = other

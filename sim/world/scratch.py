@@ -35,6 +35,8 @@ class Scratch(NamedTuple):
     """[N] metres from the front bumper to the stop line of the next entrance."""
     hazard: I32
     """[H, 2] kind (0 vehicle, 1 pedestrian, 2 obstacle) and slot of what is not an orderly vehicle on its lane."""
+    place: F32
+    """[2, H] where the hazards are."""
     lights_left: F32
     """[J] seconds left of each junction's stage."""
 
@@ -47,6 +49,7 @@ def new_scratch(lanes: int, vehicles: int, others: int, junctions: int) -> Scrat
         np.full((4, vehicles), -1, np.int32),
         np.zeros(vehicles, np.float32),
         np.zeros((vehicles + others, 2), np.int32),
+        np.zeros((2, vehicles + others), np.float32),
         np.zeros(junctions, np.float32),
     )
 
@@ -69,7 +72,7 @@ def find_entrance(roads: Lanes, vf: F32, vi: I32, i: int) -> tuple[int, float]:
 
 
 @kernel
-def fill_lists(roads: Lanes, t: Scratch, vf: F32, vi: I32, pi: I32, oi: I32) -> int:
+def fill_lists(roads: Lanes, t: Scratch, vf: F32, vi: I32, pf: F32, pi: I32, of: F32, oi: I32) -> int:
     """Fill the lists for a world; returns the number of hazards. Undo with `clear_lists`."""
     hazards = 0
     for i in range(vf.shape[1]):
@@ -114,17 +117,23 @@ def fill_lists(roads: Lanes, t: Scratch, vf: F32, vi: I32, pi: I32, oi: I32) -> 
         ):
             t.hazard[hazards, 0] = 0
             t.hazard[hazards, 1] = i
+            t.place[0, hazards] = vf[f.X, i]
+            t.place[1, hazards] = vf[f.Y, i]
             hazards += 1
     for j in range(pi.shape[1]):
         # those who walk or wait on a sidewalk do not concern drivers
         if pi[f.P_MODE, j] != f.ABSENT and (pi[f.P_STATE, j] >= 2 or pi[f.P_MODE, j] != f.TRAFFIC):
             t.hazard[hazards, 0] = 1
             t.hazard[hazards, 1] = j
+            t.place[0, hazards] = pf[f.X, j]
+            t.place[1, hazards] = pf[f.Y, j]
             hazards += 1
     for j in range(oi.shape[1]):
         if oi[f.O_MODE, j] != f.ABSENT:
             t.hazard[hazards, 0] = 2
             t.hazard[hazards, 1] = j
+            t.place[0, hazards] = of[f.X, j]
+            t.place[1, hazards] = of[f.Y, j]
             hazards += 1
     return hazards
 

@@ -81,10 +81,7 @@ def gap_to_box(
     dx = body[f.X, j] - vf[f.X, i]
     dy = body[f.Y, j] - vf[f.Y, i]
     ahead = dx * vf[f.COS, i] + dy * vf[f.SIN, i]
-    size = body[f.HALF_LENGTH, j] + body[f.HALF_WIDTH, j]
-    distance2 = dx * dx + dy * dy
-    limit = reach + vf[f.HALF_LENGTH, i] + size
-    if ahead < F(-0.5) * vf[f.HALF_LENGTH, i] or distance2 > limit * limit:
+    if ahead < F(-0.5) * vf[f.HALF_LENGTH, i]:
         return NO_GAP
     if abs(body[f.Z, j] - vf[f.Z, i]) > LEVEL:
         return NO_GAP
@@ -133,7 +130,9 @@ def wished_speed(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
         if following < 0 or distance > SLOW_REACH:
             break
         entry = roads.point[roads.lane_i[following, r.LN_FIRST], r.R_BOUND]
-        wish = min(wish, math.sqrt(entry * entry + F(2.0) * F(r.SLOW_DOWN) * max(distance, F(0.0))))
+        square = entry * entry + F(2.0) * F(r.SLOW_DOWN) * max(distance, F(0.0))
+        if square < wish * wish:
+            wish = math.sqrt(square)
         distance += roads.lane_f[following, r.LN_LENGTH]
     return min(wish, vf[f.TOP_SPEED, i])
 
@@ -191,9 +190,11 @@ def decide(
             if a < accel:
                 accel, reason = a, YIELD
 
-    # a road that ends: those who find no way to change lanes wait at its end
+    # a lane that ends beside one that goes on: who finds no way to change waits at its end
+    left = roads.lane_i[lane, r.LN_LEFT]
+    right = roads.lane_i[lane, r.LN_RIGHT]
     if roads.lane_i[lane, r.LN_ENDS] == 1 and (
-        roads.lane_i[lane, r.LN_LEFT] >= 0 or roads.lane_i[lane, r.LN_RIGHT] >= 0
+        (left >= 0 and roads.lane_i[left, r.LN_ENDS] == 0) or (right >= 0 and roads.lane_i[right, r.LN_ENDS] == 0)
     ):
         rest = roads.lane_f[lane, r.LN_LENGTH] - vf[f.S, i] - vf[f.HALF_LENGTH, i]
         a = idm(speed, wish, rest, F(0.0), urge, comfort, F(0.5), min_gap)
@@ -202,7 +203,14 @@ def decide(
 
     # a vehicle that changes lanes also minds whom it leaves behind
     old = vi[f.V_CHANGE_LANE, i]
+    own_x = vf[f.X, i]
+    own_y = vf[f.Y, i]
+    limit = (reach + vf[f.HALF_LENGTH, i]) * (reach + vf[f.HALF_LENGTH, i])
     for h in range(hazards):
+        dx = t.place[0, h] - own_x
+        dy = t.place[1, h] - own_y
+        if dx * dx + dy * dy > limit:
+            continue
         kind = t.hazard[h, 0]
         j = t.hazard[h, 1]
         a = accel
