@@ -91,7 +91,7 @@ class Episode:
         )  # fmt: skip
         source = None
         if blueprint.kind is Kind.SENSOR and name not in sensors.CLIENT_SIDE:
-            source = sensors.make_source(actor)
+            source = sensors.make_source(actor, self.town)
         self._embody(actor, blueprint, pose)
         self.registry.add(actor, pose)
         if source is not None:
@@ -227,7 +227,15 @@ class Episode:
     def moment(self, frame: int, dt: float) -> Moment:
         """What sensors measure."""
         return Moment(
-            self.registry, frame, self.elapsed, dt, self.contacts, self.town.geo, self.gravity, self.rays.nearest_actor
+            self,
+            self.registry,
+            frame,
+            self.elapsed,
+            dt,
+            self.contacts,
+            self.town.geo,
+            self.gravity,
+            self.rays.nearest_actor,
         )
 
     def close(self) -> None:

@@ -1,14 +1,14 @@
 """Sensors that push measurements: collision, obstacle, GNSS and IMU; and the seam for those that need pictures.
 
-A source is made when its actor is spawned and asked after every tick whose turn it is. `CAMERAS` holds the makers of
-what `sim.sensors` renders; an id without a maker is refused at spawn with a sentence that says why.
+A source is made when its actor is spawned and asked after every tick whose turn it is, if somebody listens. Cameras,
+lidars and radars are in `sim.server.cameras`, loaded when the first of them is spawned.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from sim.server.arguments import Vec
 from sim.server.errors import CallError
 from sim.server.frames import axes, into
 from sim.server.geodesy import GeoReference
+from sim.server.town import Town
+
+if TYPE_CHECKING:
+    from sim.server.episode import Episode
 
 COLLISION, DEPTH, NORMALS, DVS, GNSS, IMU, LANE_INVASION, OBSTACLE, OPTICAL_FLOW, RADAR = range(10)
 SEMANTIC_LIDAR, LIDAR, RSS, RGB, SEMANTIC, INSTANCE = range(10, 16)
@@ -56,6 +60,7 @@ class Contact(NamedTuple):
 class Moment(NamedTuple):
     """What a source may look at after a tick."""
 
+    episode: Episode
     registry: Registry
     frame: int
     elapsed: float
@@ -72,11 +77,6 @@ class SensorSource(Protocol):
 
     def measure(self, sensor: Actor, moment: Moment) -> list[bytes]:
         """The messages of this tick (the part after the stream header), usually one; empty for none."""
-
-
-SourceMaker = Callable[[Actor], SensorSource]
-CAMERAS: dict[str, SourceMaker] = {}
-"""Makers of the rendered sensors, by blueprint id."""
 
 
 class Collision:
@@ -155,19 +155,24 @@ def _seed(sensor: Actor) -> list[int]:
     return [int(sensor.number("noise_seed", 0.0)) & 0xFFFFFFFF, sensor.id]
 
 
-def make_source(sensor: Actor) -> SensorSource:
+_MAKERS: dict[str, Callable[[Actor], SensorSource]] = {
+    "sensor.other.collision": lambda _: Collision(),
+    "sensor.other.obstacle": Obstacle,
+    "sensor.other.gnss": Gnss,
+    "sensor.other.imu": Imu,
+}
+
+
+def make_source(sensor: Actor, town: Town) -> SensorSource:
     """The source of a freshly spawned sensor; raises CallError where this server cannot make one."""
-    makers: dict[str, SourceMaker] = {
-        "sensor.other.collision": lambda _: Collision(),
-        "sensor.other.obstacle": Obstacle,
-        "sensor.other.gnss": Gnss,
-        "sensor.other.imu": Imu,
-        **CAMERAS,
-    }
-    maker = makers.get(sensor.type_id)
-    if maker is None:
-        raise CallError(f"{sensor.type_id} is not available on this server: it does not render this sensor yet")
-    return maker(sensor)
+    if sensor.type_id in _MAKERS:
+        return _MAKERS[sensor.type_id](sensor)
+    from sim.server import cameras  # the renderer takes seconds to load
+
+    source = cameras.make(sensor, town)
+    if source is None:
+        raise CallError(f"{sensor.type_id} is not available on this server")
+    return source
 
 
 class Sensors:

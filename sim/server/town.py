@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
+from sim.roads.network import RoadNetwork
 from sim.roads.tables import LaneTables, WalkTables
 from sim.server.arguments import Pose
 from sim.server.geodesy import GeoReference
@@ -19,12 +20,13 @@ class Sign:
     pose: Pose
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Town:
     """A map, ready to serve. `lights[i]` is light i of `tables`."""
 
     name: str
     xodr: str
+    network: RoadNetwork
     tables: LaneTables
     walk: WalkTables | None
     spawn_points: list[Pose]

@@ -82,7 +82,7 @@ def build(name: str, xodr: str, network: RoadNetwork) -> Town:
             signs.append(_sign(network, signal, kind))
     geo = parse_geo_reference(network.map.geo_reference)
     walk = network.walk_tables()
-    return Town(name, xodr, tables, walk, spawn_points(tables), lights, signs, geo, navmesh.build(walk))
+    return Town(name, xodr, network, tables, walk, spawn_points(tables), lights, signs, geo, navmesh.build(walk))
 
 
 def _sign_type(signal: Signal) -> str | None:

@@ -34,7 +34,6 @@ def test_first_steps(server: ServerProcess) -> None:
     assert seen["box"] == pytest.approx([2.40, 1.08, 0.74])
     assert seen["occupied"] == "Spawn failed because of collision at spawn position"
     assert seen["try_spawn"]
-    assert "not available on this server" in seen["camera"]
     assert seen["actors"] == ["spectator", "traffic", "vehicle"]
     assert seen["destroyed"]
     assert seen["gone"]
@@ -83,6 +82,21 @@ def test_sensor_streams(server: ServerProcess) -> None:
     assert seen["geo_error"] < 0.01
     assert seen["gravity"] == pytest.approx(9.81, abs=0.01)
     assert seen["compass"][0] == pytest.approx(seen["compass"][1], abs=1e-3)
+
+
+def test_rendered_sensors(server: ServerProcess) -> None:
+    seen = run_client(server.port, "pictures", timeout=500)
+    assert len(seen["frames"]) == 10
+    assert all(seen["frames"].values()), "one message a tick, of that tick"
+    assert {1, 11, 14} <= set(seen["tags"]), "road, sky, car"
+    assert 7 < seen["car_depth"] < 12
+    assert seen["colours"] > 10
+    assert seen["instances"] > 50
+    assert min(seen["lidar_points"]) > 100
+    assert seen["lidar_channels"] == 32
+    assert seen["lidar_sees"]
+    assert seen["radar"] > 5
+    assert all(0 < depth <= 100 for depth in seen["radar_depths"])
 
 
 def test_traffic_lights(server: ServerProcess) -> None:
