@@ -8,7 +8,6 @@ import numpy as np
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
-LANE = 1024  # entries summed in single precision (in many vector lanes) before double takes over
 # Sums may be reordered (that is what makes them fast); NaN and infinity keep their meaning.
 FAST = {"reassoc", "contract", "nsz"}
 
@@ -27,35 +26,30 @@ def _pointer(typing: Any, address: Any) -> Any:
 
 
 @njit(inline="always")
-def _view(address: int, start: int, length: int) -> np.ndarray:
-    return carray(_pointer(address + 4 * start), (length,))
+def _view(address: int, length: int) -> np.ndarray:
+    return carray(_pointer(address), (length,))
 
+
+# Loops run from 0 over a view: from any other start the compiler keeps a check for negative indices and does not
+# vectorise (seven times slower). Squares are summed in double: as fast as reading the memory, and nothing overflows.
 
 _blocks = (_i8, _i8, _i8, _i8)
 _options: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": FAST}
 
 
+@njit(types.float64(types.int64, types.int64), **_options)
+def _squares(address, length):  # type: ignore[no-untyped-def]
+    x = _view(address, length)
+    out = 0.0
+    for i in range(length):
+        out += np.float64(x[i]) * np.float64(x[i])
+    return out
+
+
 @njit(types.void(*_blocks, _f8, types.int64, types.int64), **_options)
 def squares(addresses, tensor, start, length, out, first, last):  # type: ignore[no-untyped-def]
     for b in range(first, last):
-        x = _view(addresses[tensor[b]], start[b], length[b])
-        total = 0.0
-        for low in range(0, length[b], LANE):
-            part = np.float32(0.0)
-            for i in range(low, min(low + LANE, length[b])):
-                part += x[i] * x[i]
-            total += np.float64(part)
-        out[b] = total
-
-
-@njit(types.void(*_blocks, _f8, types.int64, types.int64), **_options)
-def squares_wide(addresses, tensor, start, length, out, first, last):  # type: ignore[no-untyped-def]
-    for b in range(first, last):
-        x = _view(addresses[tensor[b]], start[b], length[b])
-        total = 0.0
-        for i in range(length[b]):
-            total += np.float64(x[i]) * np.float64(x[i])
-        out[b] = total
+        out[b] = _squares(addresses[tensor[b]] + 4 * start[b], length[b])
 
 
 @njit(types.float64(_f8), nogil=True, cache=True)
@@ -112,60 +106,52 @@ def by_tensor(tensor, parts, count):  # type: ignore[no-untyped-def]
     return out
 
 
+@njit(types.void(types.int64, types.int64, types.float32), **_options)
+def _scale(address, length, coef):  # type: ignore[no-untyped-def]
+    x = _view(address, length)
+    for i in range(length):
+        x[i] *= coef
+
+
 @njit(types.void(*_blocks, _f4, types.int64, types.int64), **_options)
 def scale(addresses, tensor, start, length, coefs, first, last):  # type: ignore[no-untyped-def]
     for b in range(first, last):
-        c = coefs[tensor[b]]
-        if c != np.float32(1.0):
-            x = _view(addresses[tensor[b]], start[b], length[b])
-            for i in range(length[b]):
-                x[i] *= c
+        if coefs[tensor[b]] != np.float32(1.0):
+            _scale(addresses[tensor[b]] + 4 * start[b], length[b], coefs[tensor[b]])
+
+
+@njit(types.UniTuple(types.float64, 2)(types.int64, types.int64, types.float32, types.float32), **_options)
+def _clamp(address, length, lower, upper):  # type: ignore[no-untyped-def]
+    x = _view(address, length)
+    before, after = 0.0, 0.0
+    for i in range(length):
+        v = x[i]
+        # In this order a NaN stays a NaN.
+        w = lower if v < lower else v
+        w = upper if w > upper else w
+        x[i] = w
+        before += np.float64(v) * np.float64(v)
+        after += np.float64(w) * np.float64(w)
+    return before, after
 
 
 @njit(types.void(*_blocks, _f8, _f8, types.float32, types.float32, types.int64, types.int64), **_options)
 def clamp(addresses, tensor, start, length, before, after, lower, upper, first, last):  # type: ignore[no-untyped-def]
     for b in range(first, last):
-        x = _view(addresses[tensor[b]], start[b], length[b])
-        total_in, total_out = 0.0, 0.0
-        for low in range(0, length[b], LANE):
-            part_in, part_out = 0.0, np.float32(0.0)
-            for i in range(low, min(low + LANE, length[b])):
-                v = x[i]
-                part_in += np.float64(v) * np.float64(v)  # in double: there is no second look at what was there
-                # In this order a NaN stays a NaN.
-                w = lower if v < lower else v
-                w = upper if w > upper else w
-                x[i] = w
-                part_out += w * w
-            total_in += part_in
-            total_out += np.float64(part_out)
-        before[b] = total_in
-        after[b] = total_out
-
-
-@njit(types.float64(types.int64, types.int64, types.int64), **_options)
-def _row(address, start, length):  # type: ignore[no-untyped-def]
-    """The sum of squares of one row, in double."""
-    x = _view(address, start, length)
-    out = 0.0
-    for i in range(length):
-        out += np.float64(x[i]) * np.float64(x[i])
-    return out
+        before[b], after[b] = _clamp(addresses[tensor[b]] + 4 * start[b], length[b], lower, upper)
 
 
 @njit(types.void(_i8, _i8, _i8, _i8, _f8, _f8, types.float64, types.float64, types.int64, types.int64), **_options)
 def units(grads, weights, start, length, before, after, ratio, eps, first, last):  # type: ignore[no-untyped-def]
     """Rows ``first`` to ``last``, one unit each: addresses of gradient and weight (0: measure only), first entry."""
     for r in range(first, last):
-        norm = np.sqrt(_row(grads[r], start[r], length[r]))
-        before[r] = norm * norm
-        after[r] = norm * norm
+        here = grads[r] + 4 * start[r]
+        before[r] = _squares(here, length[r])
+        after[r] = before[r]
         if weights[r] == 0:
             continue
-        limit = ratio * max(np.sqrt(_row(weights[r], start[r], length[r])), eps)
+        norm = np.sqrt(before[r])
+        limit = ratio * max(np.sqrt(_squares(weights[r] + 4 * start[r], length[r])), eps)
         if norm > limit:
-            coef = np.float32(limit / norm)
-            x = _view(grads[r], start[r], length[r])
-            for i in range(length[r]):
-                x[i] *= coef
+            _scale(here, length[r], np.float32(limit / norm))
             after[r] = limit * limit

@@ -138,7 +138,8 @@ def _scale(clipper: GradientClipper, group: Group, norm: float, scale: float) ->
         leave_out(group)
         return (norm, 0.0, 0.0, tau, 1.0, 1.0, 0.0)
     if coef != 1.0:
-        if clipper.folds:
+        # One more pass over a small gradient is cheaper than handing a tensor to the optimiser.
+        if clipper.folds and (scale != 1.0 or clipper.config.fold or not group.grads.small):
             assert clipper.fold is not None
             found = getattr(clipper.fold.optimizer, "found_inf", None)
             clipper.fold.hand(torch.tensor(scale / coef, dtype=torch.float32), found)

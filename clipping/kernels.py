@@ -8,7 +8,6 @@ threading layers aborts the process when two Python threads meet in it). Results
 
 from __future__ import annotations
 
-import math
 import os
 import struct
 import threading
@@ -115,17 +114,11 @@ class Kernel:
 
     def sum_squares(self) -> float:
         """The sum of squares of all entries; per tensor afterwards from :meth:`per_tensor`."""
-        n = len(self._tensor)
-        fixed = (self._addresses, self._tensor, self._start, self._length, self._before)
         if self._entries < SHARED:
-            total = _compiled.squares_total(*self._raw)
-        else:
-            _shared(lambda a, b: _compiled.squares(*fixed, a, b), n, self._entries)
-            total = _compiled.total(self._before)
-        if not self._entries * 1e-32 < total < math.inf:  # squares left the range of float32: again in double
-            _shared(lambda a, b: _compiled.squares_wide(*fixed, a, b), n, self._entries)
-            total = _compiled.total(self._before)
-        return total
+            return _compiled.squares_total(*self._raw)
+        fixed = (self._addresses, self._tensor, self._start, self._length, self._before)
+        _shared(lambda a, b: _compiled.squares(*fixed, a, b), len(self._tensor), self._entries)
+        return _compiled.total(self._before)
 
     def per_tensor(self) -> np.ndarray:
         """float64 [tensors], the sums of squares of the last :meth:`sum_squares`."""

@@ -52,6 +52,7 @@ class GradientSet:
         locals: the entries of those gradients on this rank.
         host: True where scalars are floats (everything is on the CPU).
         fast: True where the compiled kernels serve this step.
+        small: True where a pass over all gradients takes the kernels a few microseconds.
         watch: whether to keep ``measured``, float64 [gradients]: each one's sum of squares as it came.
         earlier: gives the sum of squares where it was taken during the backward pass.
     """
@@ -72,6 +73,7 @@ class GradientSet:
         self._sums: Tensor | None = None
         self._all = list(range(self.size))
         self._kernel = kernels.Kernel() if self.host and self._plain and kernels.available() else None
+        self.small = self._kernel is not None and sum(p.numel() for p in self.params) < kernels.SHARED
         self._last = max((i for i, p in enumerate(self.params) if p.ndim >= 2), default=self.size)
 
     def refresh(self) -> bool:
