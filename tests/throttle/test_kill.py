@@ -63,7 +63,7 @@ def test_killed_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
     run = next(runs.glob("*k"))
     assert read_status(run).state == "killed"
     saved = int(list_checkpoints(run)[-1].name)
-    said = finish([*TRAIN[:4], "--resume", "last"], tmp_path / "parts")
+    said = finish([*TRAIN[:5], "--resume", "last"], tmp_path / "parts")
     assert weights(said) == whole
     status = read_status(run)
     assert status.state == "finished"
