@@ -28,7 +28,7 @@ PAVED_TYPES = DRIVING_TYPES | {"shoulder", "parking", "stop", "biking", "border"
 ASPHALT = (0.110, 0.110, 0.114)
 PAVEMENT = (0.33, 0.32, 0.305)
 STONE = (0.36, 0.355, 0.34)
-GRASS = (0.075, 0.125, 0.035)
+GRASS = (0.072, 0.105, 0.036)
 
 
 @dataclass
