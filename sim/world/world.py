@@ -8,7 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts import Scene
+from contracts import Scene, UserError
+from sim.roads.routing import Route
 from sim.roads.tables import LaneTables, WalkTables
 from sim.world import fields as f
 from sim.world.config import WorldConfig
@@ -74,6 +75,43 @@ class World:
         mask = self._all if mask is None else np.ascontiguousarray(mask, np.bool_)
         length = np.float32(self.config.route_length)
         reset_worlds(*self.roads, self._presets, self._shares, self.state.buffers, mask, length)
+
+    def set_route(self, world: int, ego: int, route: Route) -> None:
+        """Give an ego a route (points 1 m apart, as sim.roads.routing makes them) from its first point on.
+
+        Progress, distance, completion, the time allowed and the next stop line start afresh; events counted so far
+        stay. The pose does not change. UserError where the route has more points than config.route_points.
+        """
+        n = len(route.x)
+        b = self.state.buffers
+        if not 2 <= n <= b.route.shape[2]:
+            raise UserError(f"a route has 2 to {b.route.shape[2]} points (WorldConfig.route_points), this one {n}")
+        t = self.tables
+        points = b.route[world, ego]
+        points[...] = 0
+        points[:n, 0], points[:n, 1], points[:n, 2] = route.x, route.y, route.yaw
+        # place on its lane: the lane's nearest point, plus what lies between along the lane
+        for k in range(n):
+            lane = int(route.lane[k])
+            first, count = int(t.first_point[lane]), int(t.point_count[lane])
+            dx = route.x[k] - t.x[first : first + count]
+            dy = route.y[k] - t.y[first : first + count]
+            m = int(np.argmin(dx * dx + dy * dy))
+            yaw = float(t.yaw[first + m])
+            points[k, 3] = t.half_width[first + m]
+            points[k, 4] = m * t.spacing[lane] + dx[m] * math.cos(yaw) + dy[m] * math.sin(yaw)
+            points[k, 5] = t.speed_limit[lane]
+        b.route_lane[world, ego] = -1
+        b.route_lane[world, ego, :n] = route.lane
+        ef, ei = b.ef[world, :, ego], b.ei[world, :, ego]
+        for row in (f.E_ALONG, f.E_OFFSET, f.E_ERROR, f.E_DISTANCE, f.E_OUTSIDE, f.E_BLOCKED, f.E_TIME, f.E_COMPLETION,
+                    f.E_CHECK_SPEED, f.E_CHECK_TRAFFIC, f.E_SPEED_SHARE):  # fmt: skip
+            ef[row] = 0
+        ef[f.E_LENGTH], ef[f.E_ALLOWED] = n - 1, 300.0
+        ef[f.E_SPEED_LIMIT] = points[0, 5]
+        ei[f.E_ROUTE_POINTS], ei[f.E_PROGRESS], ei[f.E_STOP_POINT] = n, 0, -1
+        for row in (f.E_STOP_HONOURED, f.E_DEVIATED, f.E_STALLED, f.E_TIMEOUT, f.E_COMPLETED, f.E_SPEED_CHECKS):
+            ei[row] = 0
 
     def step(self, control: F32 | None = None, dt: float | None = None, substeps: int | None = None) -> None:
         """Advance all worlds by dt (config.dt without it).

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from contracts import LightState, UserError
+from sim.roads.routing import Router
 from sim.roads.tables import LaneTables, WalkTables
 from sim.world import fields as f
 from sim.world.config import WorldConfig
@@ -202,3 +204,23 @@ def test_bad_sizes_are_one_clear_line() -> None:
         WorldConfig(dt=0.0)
     with pytest.raises(UserError, match="density"):
         WorldConfig(density=float("nan"))
+
+
+def test_a_given_route_is_followed(town: Town) -> None:
+    world = busy(town)
+    lanes = town[0]
+    start, goal = lanes.first_point[0], lanes.first_point[lanes.successors[lanes.successors[0, 0], 0]] + 30
+    pose = float(lanes.x[start]), float(lanes.y[start]), float(lanes.yaw[start])
+    route = Router(lanes).route(pose, (float(lanes.x[goal]), float(lanes.y[goal]), None))
+    world.set_route(0, 0, route)
+    egos, v = world.state.egos, world.state.vehicles
+    assert egos.length[0, 0] == pytest.approx(route.length, abs=1.5)
+    for k in range(0, len(route.x), 3):
+        world.set_pose(0, 0, float(route.x[k]), float(route.y[k]), float(route.z[k]), float(route.yaw[k]))
+        v.speed[0, 0] = 0.0
+        world.step(np.zeros((6, 1, 3), np.float32))
+        assert egos.along[0, 0] == pytest.approx(k, abs=0.3)
+        assert v.lane[0, 0] == route.lane[k]
+    assert egos.completed[0, 0] == 1
+    with pytest.raises(UserError, match="2 to 512 points"):
+        world.set_route(0, 0, replace(route, x=np.zeros(600, np.float32)))
