@@ -39,7 +39,7 @@ class Replayer:
         self.stop(sim, False)
         header, ticks = sim.recorder.read(name)
         if header[2] != sim.episode.town.name:
-            sim.load(sim.towns.load(header[2]), False)
+            sim.load_for_replay(sim.towns.load(header[2]))
         for actor in sim.episode.registry.of_kind(Kind.VEHICLE, Kind.WALKER):
             sim.episode.destroy(actor)
         first = next(ticks, None)

@@ -83,7 +83,7 @@ class Simulation:
     def load(self, town: Town, reset_settings: bool) -> None:
         """A new episode: all actors gone, lights and ids start anew, frames go on."""
         self.recorder.stop()
-        self.replayer.stop(self, False)
+        self.replayer = Replayer()
         self.episode.close()
         self.episode = self._make(self.episode.number + 1, town, self.episode)
         self._map_changed = True
@@ -91,6 +91,12 @@ class Simulation:
             self.settings = Settings()
             self.synchronous_owner = None
         say(f"episode {self.episode.number}: {town.name}")
+
+    def load_for_replay(self, town: Town) -> None:
+        """A new episode in a recording's town, with the replayer that asks for it and the settings as they are."""
+        replayer = self.replayer
+        self.load(town, False)
+        self.replayer = replayer
 
     def set_settings(self, settings: Settings) -> None:
         """Change how time runs."""
