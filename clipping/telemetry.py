@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class Recorder:
         self.groups: list[str] = []
         self.modules: list[str] = []
         self.step = 0
-        self._rows: list[Any] = []
+        self._numbers = array("d")  # host rows, one after the other
+        self._count = 0
         self._buffer: Tensor | None = None
         self._filled = 0
         self._batches: deque[Batch] = deque()
@@ -50,8 +52,9 @@ class Recorder:
     def add(self, row: Any) -> bool:
         """Keep one row: a tuple of floats, or a 1-d tensor on a device. True when it is time to drain."""
         if not isinstance(row, Tensor):
-            self._rows.append(row)
-            return len(self._rows) >= self.size
+            self._numbers.extend(row)
+            self._count += 1
+            return self._count >= self.size
         if self._buffer is None or self._buffer.shape[1] != row.numel():
             self._buffer = torch.zeros(self.size, row.numel(), dtype=precision(row.device), device=row.device)
         self._buffer[self._filled].copy_(row)
@@ -64,8 +67,8 @@ class Recorder:
             rows = self._buffer[: self._filled].cpu().double().numpy().copy()
             self._filled = 0
             return rows
-        rows = np.array(self._rows, np.float64)
-        self._rows = []
+        rows = np.frombuffer(self._numbers, np.float64).reshape(self._count, -1) if self._count else np.zeros((0, 0))
+        self._numbers, self._count = array("d"), 0
         return rows
 
     def keep(self, rows: np.ndarray) -> None:
@@ -132,15 +135,27 @@ class Histogram:
 
     def __init__(self) -> None:
         self._counts = np.zeros(2 * -self.LOWEST * self.PER_OCTAVE, np.int64)
+        self._waiting: list[np.ndarray] = []
 
     def add(self, norms: np.ndarray) -> None:
         """Count ``norms``; zeros and non-finite ones are left out."""
+        self._waiting.append(norms.copy())
+        if len(self._waiting) >= 64:  # many at once cost little each
+            self._count()
+
+    def _count(self) -> None:
+        if not self._waiting:
+            return
+        norms = np.concatenate(self._waiting)
+        self._waiting = []
         good = norms[np.isfinite(norms) & (norms > 0.0)]
         bins = np.floor((np.log2(good) - self.LOWEST) * self.PER_OCTAVE).astype(np.int64)
-        np.add.at(self._counts, np.clip(bins, 0, len(self._counts) - 1), 1)
+        size = len(self._counts)
+        self._counts += np.bincount(np.clip(bins, 0, size - 1), minlength=size)
 
     def bins(self) -> tuple[np.ndarray, np.ndarray]:
         """(counts [n], edges [n + 1]) over the range that has counts; empty arrays before the first norm."""
+        self._count()
         used = np.flatnonzero(self._counts)
         if not len(used):
             return np.zeros(0, np.int64), np.zeros(0)
@@ -149,9 +164,11 @@ class Histogram:
         return self._counts[low:high].copy(), edges
 
     def state_dict(self) -> dict[int, int]:
+        self._count()
         return {int(i): int(self._counts[i]) for i in np.flatnonzero(self._counts)}
 
     def load_state_dict(self, state: dict[int, int]) -> None:
         self._counts[:] = 0
+        self._waiting = []
         for i, n in state.items():
             self._counts[int(i)] = n
