@@ -52,7 +52,7 @@ def _ground(env, tex, m, r, g, b, x, y, z, tu, tv, level, fg):
     if m == ASPHALT or m == MARKING:
         k = asphalt(tex, x, y, tu, tv if m == ASPHALT else f32(9.0), level, fg)
         if m == MARKING:
-            worn = smooth(0.30, 0.52, noise(tex, 1, x * 0.45, y * 0.45, level - 0.5) * 0.6
+            worn = smooth(0.20, 0.38, noise(tex, 1, x * 0.45, y * 0.45, level - 0.5) * 0.6
                           + noise(tex, 2, x * 0.21, y * 0.21, level - 2.0) * 0.4)  # fmt: skip
             r = mix(0.11 * k, r * (0.86 + 0.2 * (k - 0.8)), worn)
             g = mix(0.11 * k, g * (0.86 + 0.2 * (k - 0.8)), worn)

@@ -77,6 +77,15 @@ def person(look: Look, legs: list[list[float]], arms: list[list[float]], lean: f
     for side, angles in zip((-1, 1), arms):
         joints = _limb(chest + (0, side * 0.205, 0.10), angles, [0.29, 0.26], side * 0.10)
         path = _soft(joints)
+        ball(
+            mb,
+            joints[0] + np.array([0, -0.01 * side, 0.0]),
+            (0.062, 0.062, 0.060),
+            Material.CLOTH,
+            look.shirt,
+            4,
+            sides,
+        )
         tube(mb, path[:4], [0.058, 0.050, 0.044, 0.042], sides, Material.CLOTH, look.shirt)
         tube(mb, path[3:], [0.040, 0.036, 0.030], sides, Material.SKIN, look.skin)
         ball(mb, joints[-1] + (0.01, 0, -0.04), (0.042, 0.026, 0.065), Material.SKIN, look.skin, 4, sides)

@@ -121,10 +121,11 @@ def arrows(mb: Builder, tables: LaneTables) -> None:
             _patch(mb, at, yaw, [(1.55, 0.45 * y), (2.85, 1.0 * y), (2.35, 0.40 * y)])
 
 
-def crossings(mb: Builder, walks: list[tuple[F64, F64, float]], roadway: list[Polygon]) -> None:
+def crossings(mb: Builder, walks: list[tuple[F64, F64, float]], roadway: list[Polygon], tables: LaneTables) -> None:
     """Zebra bars for each (from, to, half width) where they lie on the roadway."""
     mb.semantic, mb.instance = Tag.ROAD_LINE, 0
     tree = STRtree(roadway)
+    lanes = np.stack([tables.x, tables.y], 1)
     for polygon in roadway:
         prepare(polygon)
     for a, b, half in walks:
@@ -142,5 +143,7 @@ def crossings(mb: Builder, walks: list[tuple[F64, F64, float]], roadway: list[Po
                 continue
             p = np.array([a + u * d - right * half, a + u * (d + 0.54) - right * half,
                           a + u * (d + 0.54) + right * half, a + u * d + right * half])  # fmt: skip
-            p[:, 2] += LIFT + 0.004
+            # a crossing's ends stand on the kerbs; its bars lie on the road
+            near = ((lanes[None] - p[:, None, :2]) ** 2).sum(-1).argmin(1)
+            p[:, 2] = tables.z[near] + LIFT + 0.004
             mb.add(p, [[0, 1, 2], [0, 2, 3]], Material.MARKING, _WHITE, normal=np.tile([0.0, 0.0, 1.0], (4, 1)))

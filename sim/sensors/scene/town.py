@@ -97,7 +97,7 @@ def scene_of(network: RoadNetwork, seed: int = 0) -> Scene:
     markings.lane_lines(painted, network)
     markings.stop_lines(painted, tables)
     markings.arrows(painted, tables)
-    markings.crossings(painted, _crossings(network), laid.roadway)
+    markings.crossings(painted, _crossings(network), laid.roadway, tables)
     parts = Collector([laid.mesh.build(), painted.build()])
     dressing, lights = dress(parts, laid, network, seed)
     return _join(assemble(parts), make_templates(), dressing.lamps, lights)
