@@ -9,6 +9,7 @@ clipper with its telemetry. Turns are interleaved in one run and compared as rat
 from __future__ import annotations
 
 import argparse
+import importlib
 import statistics
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[1])  # not this folder: a benchmark in it is called clipping
+importlib.import_module("control")  # says how threads wait, before torch is imported
 
 import numpy as np  # noqa: E402
 from gymnasium import spaces  # noqa: E402

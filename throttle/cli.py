@@ -12,7 +12,6 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
-from clipping.errors import ClippingError
 from contracts import UserError
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -88,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = module.rewrite(options)
         try:
             arguments = parser.instantiate(parser.parse_args(options))
-        except (ArgumentError, ClippingError) as error:
+        except UserError:
+            raise
+        except (ArgumentError, ValueError) as error:  # a dataclass that refuses a value raises a ValueError
             _one_line(error, parser)
         return int(module.run(arguments))
     except UserError as error:
