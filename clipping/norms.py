@@ -173,9 +173,9 @@ class GradientSet:
         elif self.host:
             torch._foreach_mul_(self.locals, float(coef))
         else:
-            for dtype in {g.dtype for g in self.locals}:
-                same = [g for g in self.locals if g.dtype == dtype]
-                torch._foreach_mul_(same, coef.to(dtype))
+            for kind in {(g.dtype, g.device) for g in self.locals}:
+                same = [g for g in self.locals if (g.dtype, g.device) == kind]
+                torch._foreach_mul_(same, coef.to(kind[1], kind[0]))
 
     def scale_each_(self, coefs: Tensor) -> None:
         """Multiply gradient k by ``coefs[k]``."""
@@ -187,7 +187,7 @@ class GradientSet:
                 torch._foreach_mul_([g for g, _ in chosen], [c for _, c in chosen])
         else:
             for g, c in zip(self.locals, coefs.unbind()):
-                g.mul_(c.to(g.dtype))
+                g.mul_(c.to(g.device, g.dtype))
 
     def clamp_both_(self, lower: float, upper: float) -> tuple[float, float] | None:
         """Clamp every entry in one pass that also gives the norms before and after; None where no kernel serves."""

@@ -101,7 +101,7 @@ class Quantile(Automatic):
 
 class ZClip(Automatic):
     """``zclip``: z = (||g|| - mu) / sigma; if z > z_t, clip to tau = mu + z_t * sigma * (z_t / z) (Kumar et al. 2025,
-    ZClip).
+    ZClip, arXiv:2504.02507).
 
     mu and sigma^2 are moving averages fed with the clipped norm (so that a spike does not teach them), started from
     mean and variance of the warm-up. Defaults: ``alpha`` 0.97, ``z_threshold`` 2.5, ``warmup`` 25. Where z <= z_t the

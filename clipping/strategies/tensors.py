@@ -102,8 +102,9 @@ class AdaGC(TensorStrategy):
     """``adagc``: per tensor h = min(1, factor * gamma / ||g_k||), then gamma <- decay * gamma + (1 - decay) * ||h g_k||
     (Wang et al. 2025, arXiv:2502.11034).
 
-    The first ``warmup`` 100 updates clip the global norm at ``threshold`` 1.0 while gamma learns; ``factor`` 1.05,
-    ``decay`` 0.98. ``ceiling`` bounds every tensor's threshold; default 10 times its gamma at the end of the warm-up.
+    The first ``warmup`` 100 updates clip the global norm at ``threshold`` 1.0, and gamma is the least clipped norm so
+    far; ``factor`` 1.05, ``decay`` 0.98. ``ceiling`` bounds every tensor's threshold; default 10 times its gamma at the
+    end of the warm-up.
     """
 
     name: ClassVar[str] = "adagc"
@@ -122,10 +123,12 @@ class AdaGC(TensorStrategy):
 
     def apply(self, grads: GradientSet, norm: Scalar, state: State, ok: Scalar) -> tuple[Scalar, Scalar, State]:
         norms, present = grads.norms(), grads.present
-        if "gamma" not in state:  # one number per parameter of the group, negative until its first gradient
-            gamma_all, top_all = torch.full_like(norms.new_empty(grads.size), -1.0), norms.new_zeros(grads.size)
-        else:
-            gamma_all, top_all = state["gamma"], state["top"]
+        # One number per parameter of the group (which may grow), negative until its first gradient.
+        gamma_all, top_all = state.get("gamma", norms.new_zeros(0)), state.get("top", norms.new_zeros(0))
+        if len(gamma_all) < grads.size:
+            new = grads.size - len(gamma_all)
+            gamma_all = torch.cat([gamma_all, norms.new_full((new,), -1.0)])
+            top_all = torch.cat([top_all, norms.new_zeros(new)])
         gamma, top = gamma_all[present], top_all[present]
         seen = torch.as_tensor(state["seen"], dtype=norms.dtype, device=norms.device)
         warm, total = seen < self.warmup, torch.as_tensor(norm, dtype=norms.dtype, device=norms.device)
@@ -137,16 +140,19 @@ class AdaGC(TensorStrategy):
         own = torch.where((norms > tau) & ~fresh, tau / norms, 1.0)
         coefs = torch.where(warm | fresh, shared, own)
         after = norms * coefs
-        grown = torch.where(fresh, after, self.decay * gamma + (1.0 - self.decay) * after)
+        started = torch.where(after > 0.0, after, -1.0)  # (a minimum of zero would clip to nothing for ever)
+        least = torch.where(after > 0.0, torch.minimum(gamma, after), gamma)
+        moved = torch.where(warm, least, self.decay * gamma + (1.0 - self.decay) * after)
+        grown = torch.where(fresh, started, moved)
         new_top = torch.where(warm | fresh, grown, top)
         grads.scale_each_(coefs)
         keep = torch.as_tensor(ok, device=norms.device)
-        new: State = {
+        after_state: State = {
             "seen": state["seen"] + (ok if isinstance(ok, Tensor) else float(ok)),
             "gamma": gamma_all.index_put((present,), torch.where(keep, grown, gamma)),
             "top": top_all.index_put((present,), torch.where(keep, new_top, top)),
         }
-        return grads.total(after), _math.nan, new
+        return grads.total(after), _math.nan, after_state
 
 
 class UClip(TensorStrategy):
@@ -164,7 +170,8 @@ class UClip(TensorStrategy):
         self.threshold = required(self.name, config)
 
     def apply(self, grads: GradientSet, norm: Scalar, state: State, ok: Scalar) -> tuple[Scalar, Scalar, State]:
-        carry: list[Tensor] = state.get("carry") or [torch.zeros_like(p) for p in grads.local_params()]
+        carry: list[Tensor] = state.get("carry", [])
+        carry = carry + [torch.zeros_like(p) for p in grads.local_params()[len(carry) :]]
         mine = [carry[i] for i in grads.indices]
         grads.add_(mine)
         total = torch.as_tensor(grads.norm(2.0), device=grads.device)

@@ -282,6 +282,18 @@ def test_param_groups_by_name_and_added_later() -> None:
     assert set(clipper.drain()[0]["groups"]) == {"body", "rest"}
 
 
+@pytest.mark.parametrize("strategy", ["adagc", "uclip"])
+def test_state_per_tensor_grows_with_the_optimiser(strategy: str) -> None:
+    model = net()
+    optimizer = torch.optim.SGD(model[0].parameters(), lr=0.1)
+    clipper = GradientClipper(strategy, threshold=0.1)
+    clipper.attach(optimizer)
+    train(model, optimizer, 2)
+    optimizer.add_param_group({"params": list(model[2].parameters())})
+    train(model, optimizer, 2)
+    assert all(r["norm_after"] <= 0.1 * (1 + 1e-5) for r in clipper.drain())
+
+
 @pytest.mark.parametrize("strategy", ["quantile", "zclip", "autoclip", "adagc", "uclip"])
 def test_resumes_exactly(strategy: str) -> None:
     """40 steps in one go, or 23 steps, save, load into new objects, 17 steps: the same bits and the same records."""

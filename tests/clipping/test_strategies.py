@@ -107,13 +107,14 @@ def autoclip_reference(steps: list[Grads]) -> list[Grads]:
 
 
 def adagc_reference(steps: list[Grads]) -> list[Grads]:
-    out, gamma, top = [], [0.0] * len(SHAPES), [0.0] * len(SHAPES)
+    out: list[Grads] = []
+    gamma, top = [0.0] * len(SHAPES), [0.0] * len(SHAPES)
     for k, gs in enumerate(steps):
         done = []
         for i, g in enumerate(gs):
             n = length([g])
             h = min(1.0, 1.0 / length(gs)) if k < 20 else min(1.0, min(1.05 * gamma[i], 10 * top[i]) / n)
-            gamma[i] = h * n if k == 0 else 0.98 * gamma[i] + 0.02 * h * n
+            gamma[i] = h * n if k == 0 else min(gamma[i], h * n) if k < 20 else 0.98 * gamma[i] + 0.02 * h * n
             top[i] = gamma[i] if k < 20 else top[i]
             done.append(g * h)
         out.append(done)
