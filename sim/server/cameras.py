@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,6 +90,17 @@ class Stage:
         return Weather(*moment.episode.weather)
 
 
+@contextmanager
+def _all_threads() -> Iterator[None]:
+    """Let the renderer use every core; the world's step goes back to what it had."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
 _STAGES: WeakKeyDictionary[Town, Stage] = WeakKeyDictionary()
 
 
@@ -136,10 +149,11 @@ class Picture:
         """The outputs of this tick."""
         camera = replace(self._camera, **_turns(moment.registry.pose(sensor)))
         actors = self._stage.actors(moment)
-        found = self._stage.renderer.render(
-            camera, actors, self._stage.weather(moment), lights_of(moment.episode.world.state), self._outputs,
-            moment.elapsed, moment.frame, self._previous,
-        )  # fmt: skip
+        with _all_threads():
+            found = self._stage.renderer.render(
+                camera, actors, self._stage.weather(moment), lights_of(moment.episode.world.state), self._outputs,
+                moment.elapsed, moment.frame, self._previous,
+            )  # fmt: skip
         self._previous = camera, actors
         return found
 
@@ -204,11 +218,12 @@ class Beams:
         pose = beams.Pose(**_turns(moment.registry.pose(sensor)))
         caster = self._stage.rays(moment)
         points: NDArray
-        if self._semantic:
-            points, counts = beams.semantic_scan(caster, self._lidar, pose, moment.dt, self._angle)
-        else:
-            seed = (self._seed << 32) + moment.frame
-            points, counts = beams.scan(caster, self._lidar, pose, moment.dt, self._angle, seed)
+        with _all_threads():
+            if self._semantic:
+                points, counts = beams.semantic_scan(caster, self._lidar, pose, moment.dt, self._angle)
+            else:
+                seed = (self._seed << 32) + moment.frame
+                points, counts = beams.scan(caster, self._lidar, pose, moment.dt, self._angle, seed)
         self._angle += math.radians(self._lidar.horizontal_fov) * min(1.0, self._lidar.rotation_frequency * moment.dt)
         self._angle = math.remainder(self._angle, 2 * math.pi)
         head = struct.pack("<fI", self._angle % (2 * math.pi), self._lidar.channels)

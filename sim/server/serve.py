@@ -8,6 +8,8 @@ import socket
 from collections import deque
 from time import monotonic
 
+import numba
+
 from contracts import UserError
 from sim.server import codec
 from sim.server.config import ServeConfig
@@ -206,6 +208,8 @@ def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
 
 def run(config: ServeConfig) -> None:
     """Serve until Ctrl-C or SIGTERM. Prints one line when clients may come."""
+    # one world is one thread's work: a second would only spin beside the client; pictures take all (sim.server.cameras)
+    numba.set_num_threads(1)
     server = Server(config)
 
     async def main() -> None:
