@@ -4,7 +4,7 @@
 
 Prints ticks per second of synchronous mode with the client's round trip in it: driving cars (full
 physics and collisions), cars driven by the client's Traffic Manager; and their ratio to CARLA's published 26 ticks/s
-with 50 vehicles under the Traffic Manager. `--soak-ticks 500000 --reloads 200` adds the server's memory over a long run.
+with 50 vehicles under the Traffic Manager. `--soak-ticks 500000 --reloads 200` adds the server's memory in long runs.
 """
 
 from __future__ import annotations

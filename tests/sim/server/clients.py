@@ -478,7 +478,7 @@ def batch(port: int) -> dict[str, Any]:
 
 
 @scenario
-def traffic(port: int, town: str, count: int, ticks: int, pause_at: int = -1) -> dict[str, Any]:
+def traffic(port: int, town: str, count: int, ticks: int) -> dict[str, Any]:
     """Traffic Manager with `count` vehicles in synchronous mode; a digest of all they did."""
     client, world = connect(port, town)
     manager = client.get_trafficmanager(8000 + port % 1000)
@@ -498,9 +498,7 @@ def traffic(port: int, town: str, count: int, ticks: int, pause_at: int = -1) ->
     places = {}
     travelled = 0.0
     began = time.monotonic()
-    for n in range(ticks):
-        if n == pause_at:
-            time.sleep(0.5)
+    for _ in range(ticks):
         world.tick()
         snapshot = world.get_snapshot()
         for vehicle in vehicles:
