@@ -151,6 +151,8 @@ def units(grads, weights, start, length, before, after, ratio, eps, first, last)
         if weights[r] == 0:
             continue
         norm = np.sqrt(before[r])
+        if norm <= ratio * eps:  # below every limit: the weight need not be read
+            continue
         limit = ratio * max(np.sqrt(_squares(weights[r] + 4 * start[r], length[r])), eps)
         if norm > limit:
             _scale(here, length[r], np.float32(limit / norm))

@@ -19,7 +19,7 @@ from clipping.config import ClipConfig, make
 from clipping.errors import ClippingError, NonFiniteGradientError
 from clipping.fold import Fold
 from clipping.per_sample import per_sample_backward
-from clipping.strategies import PerSample, ScaleStrategy, Strategy, build
+from clipping.strategies import AGC, PerSample, ScaleStrategy, Strategy, Value, build
 from clipping.summary import Summary, summarize
 from clipping.telemetry import Histogram, Record, Recorder, Sink
 
@@ -113,7 +113,9 @@ class GradientClipper:
         self._param_groups = len(optimizer.param_groups)
         self._on_host = all(group.grads.host for group in self.groups)
         only = self.groups[0].strategy if len(self.groups) == 1 else None
-        self.simple = isinstance(only, ScaleStrategy) and only.order == 2.0 and not self.config.per_module
+        one_coefficient = isinstance(only, ScaleStrategy) and only.order == 2.0
+        one_pass = isinstance(only, (Value, AGC)) and self.config.nonfinite == "skip"
+        self.simple = (one_coefficient or one_pass) and not self.config.per_module
         self._per_sample = any(isinstance(group.strategy, PerSample) for group in self.groups)
         self.fold = Fold(optimizer)
         possible = self.fold.accurate and len(self.groups) == 1 and isinstance(self.groups[0].strategy, ScaleStrategy)

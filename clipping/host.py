@@ -35,11 +35,21 @@ def _clip_simply(clipper: GradientClipper) -> bool:
     assert clipper.fold is not None
     if clipper.fold.amp_scale() is not None or not grads.refresh() or not grads.fast or grads.earlier is not None:
         return False
-    norm = grads.norm()
-    if not math.isfinite(norm):
-        return False
+    strategy = group.strategy
+    if isinstance(strategy, TensorStrategy):
+        both = strategy.measure_and_apply(grads)
+        if both is None:
+            return False
+        if not math.isfinite(both[0]):
+            _reject(clipper, [both], both[0])
+            return True
+        row = _row(*both, getattr(strategy, "bound", math.nan))
+    else:
+        norm = grads.norm()
+        if not math.isfinite(norm):
+            return False
+        row = _scale(clipper, group, norm, 1.0)
     clipper.bad_in_a_row = 0
-    row = _scale(clipper, group, norm, 1.0)
     clipper.record(row, [row])
     return True
 
@@ -122,9 +132,14 @@ def _apply(clipper: GradientClipper, group: Group, measured: Measured | None, sc
         tau = getattr(strategy, "bound", math.nan)
         if after is None:
             after, tau, group.state = strategy.apply(group.grads, norm, group.state, True)
-        changed = abs(after - norm) > 1e-9 * norm
-        return (norm, after, after / norm if norm > 0.0 else 1.0, tau, float(changed), 0.0, 0.0)
+        return _row(norm, after, tau)
     return _scale(clipper, group, norm, scale)
+
+
+def _row(norm: float, after: float, tau: float) -> Row:
+    """The row of a strategy that clips tensors or entries."""
+    changed = abs(after - norm) > 1e-9 * norm
+    return (norm, after, after / norm if norm > 0.0 else 1.0, tau, float(changed), 0.0, 0.0)
 
 
 def _scale(clipper: GradientClipper, group: Group, norm: float, scale: float) -> Row:

@@ -136,7 +136,10 @@ class Kernel:
     def clamp(self, lower: float, upper: float) -> tuple[float, float]:
         """Clamp every entry to [lower, upper]; the sums of squares before and after, in one pass."""
         fixed = (self._addresses, self._tensor, self._start, self._length, self._before, self._after, lower, upper)
-        _shared(lambda a, b: _compiled.clamp(*fixed, a, b), len(self._tensor), self._entries)
+        if self._entries < SHARED:
+            _compiled.clamp(*fixed, 0, len(self._tensor))
+        else:
+            _shared(lambda a, b: _compiled.clamp(*fixed, a, b), len(self._tensor), self._entries)
         return _compiled.total(self._before), _compiled.total(self._after)
 
     def units(self, weights: Sequence[Tensor | None], ratio: float, eps: float) -> tuple[float, float] | None:
