@@ -215,10 +215,11 @@ def run(config: ServeConfig) -> None:
     async def main() -> None:
         task = asyncio.current_task()
         assert task is not None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         say("getting ready; the first start after an installation compiles for a minute or so")
         server.sim.tick()
+        # from here on: a handler would wait for the compiler
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         print(f"throttle sim: serving {server.sim.episode.town.name} on {config.host}:{server.port}", flush=True)
         try:
             await server.run()
