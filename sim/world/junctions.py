@@ -219,11 +219,12 @@ def room_behind(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, entrance: in
 
 @kernel
 def ask(
-    roads: Lanes, conflicts: Conflicts, t: Scratch, vf: F32, vi: I32, li: I32, lights_left: F32, i: int
+    roads: Lanes, conflicts: Conflicts, t: Scratch, vf: F32, vi: I32, li: I32, lights_left: F32, i: int, due: bool
 ) -> tuple[int, float]:
     """(reason, metres to the stop line): FREE if vehicle i may enter its next junction, else why it must stop there.
 
-    `lights_left` [J]: seconds left of each junction's stage.
+    `lights_left` [J]: seconds left of each junction's stage. `due`: look at the others anew; in between (some tenths of
+    a second) what was found last stands.
     """
     entrance = t.links[ENTRANCE, i]
     distance = t.to_line[i]
@@ -247,10 +248,12 @@ def ask(
                 vi[f.V_GRANT, i] = -1
                 return LIGHT, distance
     if vi[f.V_GRANT, i] == entrance:
-        if speed < F(0.1) and vf[f.STUCK, i] > F(3.0) and distance > F(0.0):
+        if vf[f.HELD, i] > F(3.0) and distance > F(0.0):
             vi[f.V_GRANT, i] = -1  # held up before the line: let others go
-        elif speed * speed > F(2.0) * COMFORT_STOP * distance or conflicts_free(
-            roads, conflicts, t, vf, vi, li, i, entrance, distance
+        elif (
+            not due
+            or speed * speed > F(2.0) * COMFORT_STOP * distance
+            or conflicts_free(roads, conflicts, t, vf, vi, li, i, entrance, distance)
         ):
             return FREE, distance
         else:
@@ -267,6 +270,8 @@ def ask(
             return STOP, distance
         if vf[f.WAIT, i] < F(0.8):
             return STOP, distance
+    if not due:
+        return YIELD, distance
     if not room_behind(roads, t, vf, vi, i, entrance):
         return ROOM, distance
     before = distance

@@ -35,6 +35,8 @@ BLOCK = 8
 STUCK_LIMIT = F(240.0)
 """Seconds at a standstill after which a built-in vehicle is taken away (and counted): what traffic cannot resolve."""
 LIGHT_SIGHT = F(40.0)
+LOOK = 3
+"""Steps between two looks of a driver at the others of a junction."""
 
 
 @kernel
@@ -102,9 +104,12 @@ def think(roads: Roads, b: Buffers, t: Scratch, w: int, k: int, tick: int, dt: f
             continue
         standing = vf[f.SPEED, i] < F(0.1)
         vf[f.STUCK, i] = vf[f.STUCK, i] + dt if standing else F(0.0)
+        vf[f.HELD, i] = vf[f.HELD, i] + dt if standing and vi[f.V_GRANT, i] >= 0 else F(0.0)
         if standing and entrance >= 0 and t.to_line[i] < F(6.0):
             vf[f.WAIT, i] += dt
-        decide(roads.lanes, roads.conflicts, t, vf, vi, pf, pi, of, li, t.lights_left, hazards, i)
+        decide(
+            roads.lanes, roads.conflicts, t, vf, vi, pf, pi, of, li, t.lights_left, hazards, i, (tick + i) % LOOK == 0
+        )
         vf[f.CHANGE_TIMER, i] -= dt
         lane = vi[f.V_LANE, i]
         if vi[f.V_CHANGE_LANE, i] >= 0 and abs(vf[f.LAT, i]) < F(0.5):
@@ -132,8 +137,11 @@ def move(
     for i in range(vf.shape[1]):
         mode = vi[f.V_MODE, i]
         if mode == f.TRAFFIC:
+            x = vf[f.X, i]
+            y = vf[f.Y, i]
             move_traffic(roads.lanes, vf, vi, i, dt)
-            ended = follow_lane(roads.lanes, vf, vi, i, k, tick)
+            moved = vf[f.X, i] != x or vf[f.Y, i] != y
+            ended = moved and follow_lane(roads.lanes, vf, vi, i, k, tick)
             stuck = vf[f.STUCK, i] > STUCK_LIMIT
             if ended or stuck:
                 b.wi[w, f.W_EXITS if ended else f.W_REMOVED] += 1

@@ -101,6 +101,8 @@ class Vehicles:
     """Acceleration the driver model asked for, m/s^2."""
     stuck: F32
     """Seconds without moving."""
+    held: F32
+    """Seconds of them with a grant to enter the junction ahead."""
     mode: I32
     """0 absent, 1 external (pedals), 2 built-in traffic, 3 parked, 4 kinematic (set from outside)."""
     kind: I32

@@ -127,7 +127,8 @@ def wished_speed(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
     distance = roads.lane_f[lane, r.LN_LENGTH] - s
     for n in range(3):
         following = vi[f.V_NEXT1 + n, i]
-        if following < 0 or distance > SLOW_REACH:
+        # a lane farther than the way to slow down to a standstill does not matter yet
+        if following < 0 or F(2.0) * F(r.SLOW_DOWN) * distance > wish * wish:
             break
         entry = roads.point[roads.lane_i[following, r.LN_FIRST], r.R_BOUND]
         square = entry * entry + F(2.0) * F(r.SLOW_DOWN) * max(distance, F(0.0))
@@ -135,9 +136,6 @@ def wished_speed(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
             wish = math.sqrt(square)
         distance += roads.lane_f[following, r.LN_LENGTH]
     return min(wish, vf[f.TOP_SPEED, i])
-
-
-SLOW_REACH = F(60.0)
 
 
 @kernel
@@ -154,8 +152,9 @@ def decide(
     lights_left: F32,
     hazards: int,
     i: int,
+    due: bool,
 ) -> None:
-    """Choose the acceleration of traffic vehicle i: write TARGET, GAP, V_REASON."""  # fmt: skip
+    """Choose the acceleration of traffic vehicle i: write TARGET, GAP, V_REASON. `due`: see junctions.ask."""
     speed = vf[f.SPEED, i]
     wish = wished_speed(roads, vf, vi, i)
     urge, comfort = vf[f.URGE, i], vf[f.COMFORT, i]
@@ -166,13 +165,19 @@ def decide(
     accel = idm(speed, wish, NO_GAP, F(0.0), urge, comfort, headway, min_gap)
 
     leader, gap = leader_ahead(roads, t, vf, vi, i, SIGHT_AHEAD)
+    if speed == F(0.0) and leader >= 0 and gap < min_gap and vf[f.SPEED, leader] < F(0.1):
+        # in a queue that stands
+        vf[f.TARGET, i] = F(-1.0)
+        vf[f.GAP, i] = gap
+        vi[f.V_REASON, i] = LEADER
+        return
     if leader >= 0:
         a = idm(speed, wish, gap, max(vf[f.SPEED, leader], F(0.0)), urge, comfort, headway, min_gap)
         best = gap
         if a < accel:
             accel, reason = a, LEADER
 
-    why, line = ask(roads, conflicts, t, vf, vi, li, lights_left, i)
+    why, line = ask(roads, conflicts, t, vf, vi, li, lights_left, i, due)
     if why != FREE and why != LEADER:
         a = idm(speed, wish, line + min_gap - BEFORE_LINE, F(0.0), urge, comfort, F(0.4), min_gap)
         best = min(best, line)
@@ -283,6 +288,14 @@ def move_traffic(roads: Lanes, vf: F32, vi: I32, i: int, dt: float) -> None:
     """Move a built-in vehicle by its target acceleration: the kinematic bicycle within the tyres' grip."""
     grip = vf[f.MU, i] * GRAVITY
     speed = vf[f.SPEED, i]
+    if speed == F(0.0) and vf[f.TARGET, i] <= F(0.0):
+        vf[f.ACCEL, i] = F(0.0)
+        vf[f.SIDE_ACCEL, i] = F(0.0)
+        vf[f.SIDE_SPEED, i] = F(0.0)
+        vf[f.YAW_RATE, i] = F(0.0)
+        vf[f.THROTTLE, i] = F(0.0)
+        vf[f.BRAKE, i] = F(1.0)
+        return
     most = min(vf[f.FORCE, i], vf[f.POWER, i] / max(speed, F(1.0))) / vf[f.MASS, i]
     accel = clamp(vf[f.TARGET, i], -min(grip, vf[f.BRAKE_FORCE, i] / vf[f.MASS, i]), most)
     new_speed = max(speed + accel * dt, F(0.0))
@@ -296,7 +309,10 @@ def move_traffic(roads: Lanes, vf: F32, vi: I32, i: int, dt: float) -> None:
                  grip / max(mean, F(0.1)))  # fmt: skip
     side = rate * F(0.5) * vf[f.WHEELBASE, i]
     turn = rate * dt
-    sin, cos = sincos(vf[f.YAW, i] + F(0.5) * turn)
+    # the heading half-way, by a turn too small to need more than the second power
+    half = F(0.5) * turn
+    cos = vf[f.COS, i] * (F(1.0) - F(0.5) * half * half) - vf[f.SIN, i] * half
+    sin = vf[f.SIN, i] * (F(1.0) - F(0.5) * half * half) + vf[f.COS, i] * half
     vf[f.X, i] += (mean * cos - side * sin) * dt
     vf[f.Y, i] += (mean * sin + side * cos) * dt
     vf[f.YAW, i] = wrap(vf[f.YAW, i] + turn)

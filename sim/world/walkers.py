@@ -25,6 +25,10 @@ KERB_PATIENCE = F(12.0)
 @kernel
 def face(pf: F32, j: int, vx: float, vy: float) -> None:
     """Set velocity, and the heading that goes with it."""
+    dx = vx - pf[f.P_VX, j]
+    dy = vy - pf[f.P_VY, j]
+    if dx * dx + dy * dy < F(1e-4):
+        return  # within a centimetre a second: straight on
     pf[f.P_VX, j] = vx
     pf[f.P_VY, j] = vy
     speed = math.sqrt(vx * vx + vy * vy)
@@ -195,7 +199,9 @@ def step_walker(
         pace = pf[f.P_WISH, j] * (F(1.2) if state == CROSSING else F(1.0))
         vx = dx / rest * pace
         vy = dy / rest * pace
-        if state == WALKING and jaywalk > F(0.0) and uniform(k, tick, 70002 + 8 * j) < jaywalk * dt / F(60.0):
+        # whether to step out is drawn once in ten steps
+        stray = state == WALKING and jaywalk > F(0.0) and (tick + j) % 10 == 0
+        if stray and uniform(k, tick, 70002 + 8 * j) < F(10.0) * jaywalk * dt / F(60.0):
             lane, _s, lat = nearest_lane(roads, grid, pf[f.X, j], pf[f.Y, j], pf[f.Z, j], pf[f.COS, j], pf[f.SIN, j])
             if lane >= 0 and abs(lat) < F(8.0) and roads.lane_i[lane, r.LN_JUNCTION] < 0:
                 p = roads.lane_i[lane, r.LN_FIRST] + np.int32(_s / roads.lane_f[lane, r.LN_SPACING])
