@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+import yaml
 
-from throttle.cli import main
+from throttle.cli import main, make_parser
+from throttle.demo import DemoConfig
+
+ROOT = Path(__file__).parents[2]
 
 CARTPOLE = "configs/control/cartpole_ppo.yaml"
 
@@ -64,3 +69,24 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["train", "control", "--help"])
     assert ended.value.code == 0
     assert "--ppo.n_steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "configs" / "control").glob("*.yaml")), ids=lambda p: p.stem)
+def test_presets_are_complete_and_name_what_they_use(preset: Path) -> None:
+    parser, _ = make_parser("train control")
+    values = parser.instantiate(parser.parse_args(["--config", str(preset)]))
+    written = yaml.safe_load(preset.read_text())
+    others = {"ppo", "a2c", "sac", "td3", "tqc", "recurrent_ppo"} - {values.algorithm}
+    assert not others & set(written), "a preset holds no option of an algorithm that it does not use"
+    assert values.clip.subsystem == "control"
+
+
+@pytest.mark.parametrize("name", ["demo", "demo_small"])
+def test_arms_of_the_demonstration_differ_in_clipping_alone(name: str) -> None:
+    parser, _ = make_parser("demo")
+    values = parser.instantiate(parser.parse_args(["--config", str(ROOT / "configs" / f"{name}.yaml")]))
+    demo = DemoConfig(**{key: values[key] for key in DemoConfig.__dataclass_fields__})
+    first, second = (dataclasses.asdict(demo.arm(arm, demo.seeds[0])) for arm in ("clipped", "unclipped"))
+    assert {key for key in first if first[key] != second[key]} == {"clip", "name"}
+    differing = {key for key in first["clip"] if first["clip"][key] != second["clip"][key]}
+    assert differing == {"strategy", "threshold"}
