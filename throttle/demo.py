@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from contracts import UserError
 from control.config import ControlConfig
 from throttle.runs import Run, read_status, write_atomic
@@ -94,18 +96,37 @@ class Demo:
         write_atomic(file, json.dumps(result))
         return result
 
-    def warm_up(self) -> float:
-        """Compile and load the simulator's kernels for the first use; returns seconds (cached on disk by Numba)."""
-        from control.env import make_env
+    def warm_up(self, show: Callable[[str, int, int], None]) -> float:
+        """Compile the kernels of simulator and clipper, or load them from the cache on disk; returns seconds.
 
+        show(what, done, total) is called before each part. Trainings begin after this, so that none compiles the same.
+        """
         began = time.perf_counter()
-        env = make_env(self.config.control.env, 0, worlds=2)
-        env.reset()
-        import numpy as np
+        parts = 5
+        show("loading torch and the simulator", 0, parts)
+        import torch
 
-        for _ in range(2):
-            env.step(np.stack([env.action_space.sample() for _ in range(2)]))
+        from clipping import GradientClipper
+        from control.env import OWN, make_env
+
+        environment = self.config.control.env
+        if environment.id.startswith(OWN):
+            from sim.envs.batch import town_tables
+            from sim.world import warm_up
+
+            warm_up(*town_tables(self.config.towns[0]), lambda what, done, total: show(what, done, parts))
+        show("observations", 3, parts)
+        env = make_env(environment, 0, worlds=2)
+        env.reset()
+        env.step(np.stack([env.action_space.sample() for _ in range(2)]))
         env.close()
+        show("clipper", 4, parts)
+        weight = torch.nn.Linear(64, 64)
+        optimizer = torch.optim.Adam(weight.parameters())
+        GradientClipper.from_config(self.config.control.clip).attach(optimizer)
+        weight(torch.ones(1, 64)).sum().backward()
+        optimizer.step()
+        show("ready", parts, parts)
         return time.perf_counter() - began
 
     def done(self) -> list[tuple[str, int]]:

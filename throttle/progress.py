@@ -106,7 +106,7 @@ class Bars:
             self._shown.update(self._tasks[name], completed=min(step, total), total=total, figures=text)
             return
         now = time.monotonic()
-        if now - self._last.get(name, 0.0) >= LINE_EVERY or step >= total:
+        if name not in self._last or now - self._last[name] >= LINE_EVERY or step >= total:
             self._last[name] = now
             self.console.print(f"  {name}: {step:,}/{total:,}  {text}", highlight=False, soft_wrap=True)
 

@@ -69,9 +69,9 @@ def _train(demo: Demo, console: Console) -> None:
     from throttle.progress import Bars
 
     if len(demo.done()) < len(demo.trainings):
-        with console.status("compiling the simulator (once on a machine, about a minute) ..."):
-            seconds = demo.warm_up()
-        console.print(f"1 simulator ready after {seconds:.0f} s", highlight=False)
+        with Bars(console) as bars:
+            seconds = demo.warm_up(lambda what, done, total: bars.update("compile", done, total, {}, note=what))
+        console.print(f"1 simulator ready after {seconds:.0f} s (compiled once on a machine)", highlight=False)
         with Bars(console) as bars:
             demo.train_all(bars.update)
     console.print("2 trained", highlight=False)
