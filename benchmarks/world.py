@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -96,18 +95,27 @@ def peers() -> dict[str, Turn]:
     return found
 
 
+def resident() -> float:
+    """MiB of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def memory(town: str) -> None:
     """Print the memory that 1,024 worlds add to the process."""
     network = RoadNetwork.load(TOWNS / f"{town}.xodr")
     tables, walk = network.lane_tables(), network.walk_tables()
-    World(tables, walk, WorldConfig()).reset()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    small = World(tables, walk, WorldConfig())
+    small.reset()
+    small.step()
+    small.observe()
+    before = resident()
     world = World(tables, walk, WorldConfig(worlds=1024, vehicles=32, walkers=8))
     world.reset()
     world.step()
     world.observe()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"1,024 worlds x 32 vehicles: {(after - before) / 1024:.0f} MiB, whole process {after / 1024:.0f} MiB")
+    after = resident()
+    print(f"1,024 worlds x 32 vehicles: {after - before:.0f} MiB, whole process {after:.0f} MiB")
 
 
 def main() -> None:

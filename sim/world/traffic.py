@@ -14,11 +14,11 @@ import numpy as np
 from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.collide import LEVEL
-from sim.world.junctions import END, FREE, LEADER, OBSTACLE, VEHICLE, WALKER, YIELD, ask, way_inside
+from sim.world.junctions import END, FREE, LEADER, LIGHT, OBSTACLE, ROOM, VEHICLE, WALKER, YIELD, ask, way_inside
 from sim.world.lanes import F32, I32, path_point
 from sim.world.maths import GRAVITY, F, arctan, clamp, kernel, sincos, wrap
 from sim.world.roads import Conflicts, Lanes
-from sim.world.scratch import AFTER, HEAD, Scratch
+from sim.world.scratch import AFTER, ENTRANCE, HEAD, Scratch
 
 HARDEST = F(8.0)
 """m/s^2: the hardest that a driver brakes."""
@@ -156,6 +156,17 @@ def decide(
 ) -> None:
     """Choose the acceleration of traffic vehicle i: write TARGET, GAP, V_REASON. `due`: see junctions.ask."""
     speed = vf[f.SPEED, i]
+    if speed == F(0.0):
+        # who stands needs no thought while what holds it lasts
+        before = vi[f.V_REASON, i]
+        light = t.links[ENTRANCE, i]
+        light = roads.lane_i[light, r.LN_LIGHT] if light >= 0 else np.int32(-1)
+        if before == LIGHT and light >= 0 and li[f.L_STATE, light] == f.RED:
+            vf[f.TARGET, i] = F(-1.0)
+            return
+        if not due and before in (YIELD, ROOM):
+            vf[f.TARGET, i] = F(-1.0)
+            return
     wish = wished_speed(roads, vf, vi, i)
     urge, comfort = vf[f.URGE, i], vf[f.COMFORT, i]
     headway, min_gap = vf[f.HEADWAY, i], vf[f.MIN_GAP, i]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +14,7 @@ from sim.roads.routing import Route
 from sim.roads.tables import LaneTables, WalkTables
 from sim.world import fields as f
 from sim.world.config import WorldConfig
-from sim.world.kernels import observe_worlds, reset_worlds, step_worlds
+from sim.world.kernels import BLOCK, observe_worlds, reset_worlds, step_worlds
 from sim.world.observe import TruthArrays
 from sim.world.presets import OBJECT_CLASS, BodyType, preset_table, share_table
 from sim.world.roads import pack
@@ -124,11 +125,16 @@ class World:
         pedals = self._no_control if control is None else np.ascontiguousarray(control, np.float32)
         # traffic decides at least ten times a second
         parts = max(1, math.ceil(dt / LONGEST - 1e-4))
+        # waking a second thread costs more than the step of a few worlds
+        threads = numba.get_num_threads()
+        if self.config.worlds <= BLOCK:
+            numba.set_num_threads(1)
         for _ in range(parts):
             step_worlds(
                 *self.roads, self._presets, self._shares, self.state.buffers, pedals,
                 np.float32(dt / parts), substeps, self.config.response,
             )  # fmt: skip
+        numba.set_num_threads(threads)
 
     def observe(self) -> Truth:
         """Write `truth` for the present state and return it."""
