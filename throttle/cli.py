@@ -66,7 +66,9 @@ def make_parser(verb: str) -> tuple[ArgumentParser, ModuleType]:
     """The parser of a verb and the module that runs it; raises KeyError for an unknown verb."""
     module = importlib.import_module(VERBS[verb][0])
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(prog=f"throttle {verb}", description=module.__doc__, exit_on_error=False)
+    parser = ArgumentParser(
+        prog=f"throttle {verb}", description=module.__doc__, exit_on_error=False, allow_abbrev=False
+    )
     module.add_arguments(parser)
     return parser, module
 

@@ -39,11 +39,10 @@ def make_task(id: str, **arguments: Any) -> Task:
     """The task of an environment id, with its arguments; raises UserError for unknown ones."""
     if id not in TASKS:
         raise UserError(f"unknown environment '{id}'; there are {', '.join(TASKS)}")
-    try:
-        return TASKS[id][1](**arguments)
-    except TypeError as error:
-        known = ", ".join(TaskConfig.__dataclass_fields__)
-        raise UserError(f"{id}: unknown argument ({error}); it takes {known}") from None
+    unknown = sorted(set(arguments) - set(TaskConfig.__dataclass_fields__))
+    if unknown:
+        raise UserError(f"{id}: unknown argument '{unknown[0]}'; it takes {', '.join(TaskConfig.__dataclass_fields__)}")
+    return TASKS[id][1](**arguments)
 
 
 def make_sb3(
