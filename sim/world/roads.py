@@ -27,7 +27,8 @@ LN_LENGTH, LN_SPACING, LN_LIMIT, LN_PITCH = range(4)
     LN_PREDECESSORS, LN_CONFLICT, LN_CONFLICT_END, LN_OPEN, LN_NEXT,
 ) = range(15)  # fmt: skip
 LN_BEFORE = LN_NEXT + 8
-LANE_INTS = LN_BEFORE + 8
+LANE_INTS = 32
+"""Two cache lines a lane; what is read in every step lies in the first."""
 # columns of Roads.conflict_f and conflict_i
 C_BEGIN, C_END, C_OTHER_BEGIN, C_OTHER_END = range(4)
 C_LANE, C_YIELD = range(2)
@@ -106,6 +107,15 @@ class Roads(NamedTuple):
     walk: Walk
     start: I32
     """Lanes where traffic may start: outside junctions, leading somewhere."""
+
+
+def _aligned(array: NDArray) -> NDArray:
+    """A copy that starts on a cache line, so that no row of 32 or 128 bytes lies on one line more than it must."""
+    room = np.empty(array.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def _bounds(t: LaneTables) -> F32:
@@ -212,7 +222,7 @@ def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
         return np.ascontiguousarray(array, i4)
 
     return Roads(
-        lanes=Lanes(real(point), real(lane_f), lane_i),
+        lanes=Lanes(_aligned(real(point)), _aligned(real(lane_f)), _aligned(lane_i)),
         conflicts=Conflicts(
             real(np.stack([t.conflict_begin, t.conflict_end, t.conflict_other_begin, t.conflict_other_end], axis=1)),
             whole(np.stack([t.conflict_lane, t.conflict_yield], axis=1)),
