@@ -42,7 +42,7 @@ class Tracking(Protocol):
         ...
 
     def rewind(self, step: int) -> None:
-        """Forget what was written after `step`: the run goes on from there."""
+        """Forget what was written after `step` (a row's "timestep", else its "step"): the run goes on from there."""
         ...
 
 

@@ -248,14 +248,12 @@ class _Watch(BaseCallback):
             if not records:
                 continue
             fields = ("norm", "norm_after", "coef", "threshold", "clipped", "skipped", "nonfinite")
+            subsystem, alone = self.config.clip.subsystem, len(self.clippers) == 1
             self.tracking.rows(
-                "clip",
-                [
-                    {"step": step, "optimizer": name, "update": r["step"], **{f: _plain(r[f]) for f in fields}}
-                    for r in records
-                ],
+                f"clip_{subsystem}" if alone else f"clip_{subsystem}_{name}",
+                [{"timestep": step, "step": r["step"], **{f: _plain(r[f]) for f in fields}} for r in records],
             )
-            prefix = f"clip/{self.config.clip.subsystem}/" + ("" if len(self.clippers) == 1 else f"{name}/")
+            prefix = f"clip/{subsystem}/" + ("" if alone else f"{name}/")
             for field in fields:
                 column = "fraction" if field == "clipped" else field
                 values[prefix + column] = float(np.mean([r[field] for r in records]))

@@ -94,9 +94,10 @@ class Tracker:
         for path in self.run.path.glob("*.csv"):
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             header = next(csv.reader(lines[:1]), [])
-            if "step" not in header:
+            name = "timestep" if "timestep" in header else "step"  # telemetry's own "step" counts updates
+            if name not in header:
                 continue
-            column, whole = header.index("step"), [line for line in lines[1:] if line.endswith("\n")]
+            column, whole = header.index(name), [line for line in lines[1:] if line.endswith("\n")]
             kept = [line for line, row in zip(whole, csv.reader(whole)) if int(row[column]) <= step]
             temporary = path.with_suffix(".tmp")
             temporary.write_text("".join(lines[:1] + kept), encoding="utf-8")

@@ -6,7 +6,9 @@ from jsonargparse import ArgumentParser, Namespace
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("run", help="a run directory, finished or running, or one clip_*.csv or clip_*.parquet file")
+    parser.add_argument(
+        "run", help="a run directory, finished or running, or last, or one clip_*.csv or clip_*.parquet file"
+    )
     parser.add_argument(
         "--optimizer", type=str | None, default=None, help="its class, such as AdamW or SGD, for a sharper verdict"
     )
@@ -21,9 +23,10 @@ def run(args: Namespace) -> int:
     from clipping.explain import explain, histogram
     from throttle.clip_records import find, read
     from throttle.experiments.runner import finite
+    from throttle.runs import find_run
 
     told = []
-    for path in find(Path(args.run)):
+    for path in find(find_run("runs", "last") if args.run == "last" else Path(args.run)):
         records = read(path)
         c = records.columns
         flags = (c["clipped"] > 0, c["skipped"] > 0)
