@@ -111,6 +111,8 @@ class GradientClipper:
         for group in self.groups:
             group.state = self._states[group.name]
         self._param_groups = len(optimizer.param_groups)
+        self._first: Tensor = optimizer.param_groups[0]["params"][0]
+        self._device = self._first.device
         self._on_host = all(group.grads.host for group in self.groups)
         only = self.groups[0].strategy if len(self.groups) == 1 else None
         one_coefficient = isinstance(only, ScaleStrategy) and only.order == 2.0
@@ -152,7 +154,8 @@ class GradientClipper:
         fold = self.fold
         assert fold is not None
         fold.restore()  # of a step that ended in an exception
-        if len(fold.optimizer.param_groups) != self._param_groups:  # add_param_group since we looked
+        moved = self._first.device != self._device
+        if moved or len(fold.optimizer.param_groups) != self._param_groups:  # or add_param_group, since we looked
             self._divide(fold.optimizer)
         if self._per_sample:
             if not self.per_sample_ready:

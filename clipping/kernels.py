@@ -91,7 +91,10 @@ class Kernel:
     def load(self, tensors: Sequence[Tensor]) -> bool:
         """Take the addresses of ``tensors``; False if one of them is not float32 in one piece of CPU memory."""
         for x in tensors:
-            if x.dtype is not torch.float32 or not (x.is_contiguous() or _dense(x)):
+            # Subclasses (fake, functional, distributed tensors) may have no memory at their address.
+            if type(x) is not Tensor or x.dtype is not torch.float32 or not x.is_cpu:
+                return False
+            if not (x.is_contiguous() or _dense(x)):
                 return False
         addresses, numels = [x.data_ptr() for x in tensors], [x.numel() for x in tensors]
         if numels != self._numels:

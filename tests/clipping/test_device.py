@@ -14,6 +14,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from clipping import GradientClipper, NonFiniteGradientError
+from clipping.kernels import Kernel, available
 from clipping.strategies import KINDS
 
 NEEDED: dict[str, dict[str, Any]] = {
@@ -134,6 +135,14 @@ def test_a_skipped_device_step_leaves_everything_alone(kind: Any, options: dict[
                 torch.testing.assert_close(torch.as_tensor(optimizer.state[p][name]), torch.as_tensor(value))
     assert not hasattr(optimizer, "grad_scale")
     assert not hasattr(optimizer, "found_inf")
+
+
+def test_the_kernels_never_touch_a_tensor_without_memory() -> None:
+    """A fake CPU tensor has no address: reading it would end the process."""
+    with FakeTensorMode():
+        assert not Kernel().load([torch.zeros(8)])
+    assert not Kernel().load([torch.zeros(8, device="meta")])
+    assert Kernel().load([torch.zeros(8)]) == available()
 
 
 def test_errors_come_with_the_drain() -> None:
