@@ -10,9 +10,11 @@ from typing import Any
 import cv2
 import imageio_ffmpeg
 import numpy as np
+from gymnasium.error import DependencyNotInstalled
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from contracts import UserError
 from control.config import EnvConfig
 from control.env import make_env
 from control.evaluate import HELD_OUT_SEED, Policy
@@ -40,7 +42,10 @@ def frames(
     period = frame_period(env)
     try:
         while time < seconds and not note:
-            picture = env.get_images()[0]
+            try:
+                picture = env.get_images()[0]
+            except DependencyNotInstalled as error:
+                raise UserError(f"{config.id} cannot draw itself: {error}; evaluate it with --video false") from None
             if picture is None:
                 return
             yield _captioned(picture, name, f"{time:4.1f} s  return {total:.1f}")
