@@ -18,7 +18,7 @@ import numpy as np
 from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.lanes import F32, I32
-from sim.world.maths import F, kernel
+from sim.world.maths import F, kernel, part
 from sim.world.roads import Conflicts, Lanes
 from sim.world.scratch import AFTER, ENTRANCE, HEAD, WAITING, WAITING_AFTER, Scratch
 
@@ -35,7 +35,7 @@ AFTER_THEM, BEFORE_THEM = F(0.4), F(1.6)
 """Seconds left between two who use the same area."""
 
 
-@kernel
+@part
 def travel_time(distance: float, speed: float, accel: float, top: float) -> float:
     """Seconds for a distance, accelerating up to `top`."""
     if distance <= F(0.0):
@@ -48,20 +48,20 @@ def travel_time(distance: float, speed: float, accel: float, top: float) -> floa
     return (top - speed) / accel + (distance - run) / top
 
 
-@kernel
+@part
 def passing_speed(roads: Lanes, lane: int) -> float:
     """m/s at which a connecting lane is driven."""
     p = roads.lane_i[lane, r.LN_FIRST] + roads.lane_i[lane, r.LN_COUNT] // 2
     return max(F(0.9) * roads.point[p, r.R_BOUND], F(2.0))
 
 
-@kernel
+@part
 def apart(begin: float, end: float, other_begin: float, other_end: float) -> bool:
     """Two stays on a shared area leave each other time."""
     return other_end + AFTER_THEM < begin or end + BEFORE_THEM < other_begin
 
 
-@kernel
+@part
 def arrives(roads: Lanes, vf: F32, vi: I32, j: int, lane: int, enter: float, leave: float) -> tuple[float, float]:
     """Seconds until vehicle j, bound for or on `lane`, comes to `enter` metres and has gone `leave` metres."""
     speed = max(vf[f.SPEED, j], F(0.0))
@@ -217,7 +217,7 @@ def room_behind(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, entrance: in
     return room > need
 
 
-@kernel
+@part
 def ask(
     roads: Lanes, conflicts: Conflicts, t: Scratch, vf: F32, vi: I32, li: I32, lights_left: F32, i: int, due: bool
 ) -> tuple[int, float]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.world import fields as f
 from sim.world import roads as r
-from sim.world.maths import F, kernel, wrap
+from sim.world.maths import F, kernel, part, wrap
 from sim.world.random import choice
 from sim.world.roads import Grid, Lanes
 
@@ -24,7 +24,7 @@ HEADING_WEIGHT = F(8.0)
 """m^2 that a lane at right angles is put farther away when a pose looks for its lane."""
 
 
-@kernel
+@part
 def project(roads: Lanes, lane: int, s: float, x: float, y: float) -> tuple[float, float, int]:
     """(s, metres to the right, point) of a place beside `lane`, starting the search from `s`.
 
@@ -98,7 +98,7 @@ def clamp_s(roads: Lanes, lane: int, s: float) -> float:
     return min(max(s, F(0.0)), roads.lane_f[lane, r.LN_LENGTH])
 
 
-@kernel
+@part
 def draw_next(roads: Lanes, lane: int, k: int, tick: int, stream: int, long: bool) -> int:
     """A random lane that follows `lane` and leads on, -1 for none; straight on for a long vehicle where that is."""
     if lane < 0:
@@ -124,7 +124,7 @@ def draw_path(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> None
     vi[f.V_NEXT3, i] = draw_next(roads, vi[f.V_NEXT2, i], k, tick, 64 * i + 3, long)
 
 
-@kernel
+@part
 def set_lane_pose(roads: Lanes, vf: F32, i: int, lane: int, s: float, p: int, lat: float) -> None:
     """Write s, lat, heading, height and pitch for a vehicle on a lane."""
     vf[f.S, i] = s
@@ -141,7 +141,7 @@ def set_lane_pose(roads: Lanes, vf: F32, i: int, lane: int, s: float, p: int, la
     vf[f.PITCH, i] = rise * (cos * vf[f.COS, i] + sin * vf[f.SIN, i])
 
 
-@kernel
+@part
 def follow_lane(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> bool:
     """Bring s and lat of a lane-keeping vehicle up to its pose; True where its road has ended."""
     lane = vi[f.V_LANE, i]
@@ -197,7 +197,7 @@ def find_lane(roads: Lanes, grid: Grid, vf: F32, vi: I32, i: int) -> None:
         set_lane_pose(roads, vf, i, lane, s, p, lat)
 
 
-@kernel
+@part
 def path_point(roads: Lanes, vf: F32, vi: I32, i: int, distance: float) -> tuple[float, float, float, float, bool]:
     """(x, y, cos, sin, on) of the path `distance` ahead of the vehicle's s; on is False beyond the known lanes."""
     s = vf[f.S, i] + distance

@@ -33,6 +33,14 @@ def kernel(function: Function) -> Function:
     return cast(Function, numba.njit(**INNER, _nrt=False)(function))
 
 
+def part(function: Function) -> Function:
+    """As `kernel`, always made part of its caller: for what runs once a vehicle and step.
+
+    A call passes each array as nine words; for short functions that costs more than their work.
+    """
+    return cast(Function, numba.njit(**INNER, _nrt=False, forceinline=True)(function))
+
+
 def allocating_kernel(function: Function) -> Function:
     """As `kernel`, for functions that make arrays."""
     return cast(Function, numba.njit(**INNER)(function))
@@ -68,13 +76,13 @@ TWO_PI = np.float32(2 * math.pi)
 GRAVITY = np.float32(9.81)
 
 
-@kernel
+@part
 def wrap(angle: float) -> float:
     """`angle` in [-pi, pi)."""
     return angle - TWO_PI * np.floor((angle + PI) / TWO_PI)
 
 
-@kernel
+@part
 def sincos(angle: float) -> tuple[float, float]:
     """sin and cos of an angle of at most a few turns."""
     quadrant = np.floor(angle * F(0.6366197723675814) + F(0.5))
@@ -93,7 +101,7 @@ def sincos(angle: float) -> tuple[float, float]:
     return -c, s
 
 
-@kernel
+@part
 def arctan(value: float) -> float:
     """atan."""
     size = abs(value)
@@ -123,7 +131,7 @@ def arctan2(y: float, x: float) -> float:
     return F(0.5) * PI if y > F(0.0) else F(-0.5) * PI
 
 
-@kernel
+@part
 def clamp(value: float, low: float, high: float) -> float:
     """`value`, at least `low` and at most `high`."""
     if value < low:

@@ -11,7 +11,7 @@ import numpy as np
 from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.lanes import F32, I32
-from sim.world.maths import F, allocating_kernel, kernel
+from sim.world.maths import F, allocating_kernel, kernel, part
 from sim.world.roads import Lanes
 
 SIGHT = F(80.0)
@@ -54,7 +54,7 @@ def new_scratch(lanes: int, vehicles: int, others: int, junctions: int) -> Scrat
     )
 
 
-@kernel
+@part
 def find_entrance(roads: Lanes, vf: F32, vi: I32, i: int) -> tuple[int, float]:
     """(connecting lane, metres from the front bumper to its stop line) of the next junction on the path."""
     lane = vi[f.V_LANE, i]
@@ -138,7 +138,7 @@ def fill_lists(roads: Lanes, t: Scratch, vf: F32, vi: I32, pf: F32, pi: I32, of:
     return hazards
 
 
-@kernel
+@part
 def clear_lists(t: Scratch, vi: I32) -> None:
     """Empty the lists that `fill_lists` filled; a lane left since is known by V_CHANGE_LANE."""
     for i in range(vi.shape[1]):

@@ -16,7 +16,7 @@ from sim.world import roads as r
 from sim.world.collide import LEVEL
 from sim.world.junctions import END, FREE, LEADER, LIGHT, OBSTACLE, ROOM, VEHICLE, WALKER, YIELD, ask, way_inside
 from sim.world.lanes import F32, I32, path_point
-from sim.world.maths import GRAVITY, F, arctan, clamp, kernel, sincos, wrap
+from sim.world.maths import GRAVITY, F, arctan, clamp, kernel, part, sincos, wrap
 from sim.world.roads import Conflicts, Lanes
 from sim.world.scratch import AFTER, ENTRANCE, HEAD, Scratch
 
@@ -27,7 +27,7 @@ BEFORE_LINE = F(1.8)
 """Metres between the front bumper and the stop line where drivers come to rest."""
 
 
-@kernel
+@part
 def idm(
     speed: float, wish: float, gap: float, leader: float, urge: float, comfort: float, headway: float, min_gap: float
 ) -> float:
@@ -51,7 +51,7 @@ def idm(
     return accel
 
 
-@kernel
+@part
 def leader_ahead(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, reach: float) -> tuple[int, float]:
     """(vehicle, free metres) of the next vehicle on the path, -1 for none within `reach`."""
     own = vf[f.S, i] + vf[f.HALF_LENGTH, i]
@@ -115,7 +115,7 @@ def gap_to_box(
     return max(d - vf[f.HALF_LENGTH, i] - along, F(0.05))
 
 
-@kernel
+@part
 def wished_speed(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
     """m/s that the road allows and the driver wants, slowing down in time for the lanes that follow."""
     lane = vi[f.V_LANE, i]
@@ -138,7 +138,7 @@ def wished_speed(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
     return min(wish, vf[f.TOP_SPEED, i])
 
 
-@kernel
+@part
 def decide(
     roads: Lanes,
     conflicts: Conflicts,
@@ -276,7 +276,7 @@ def decide(
 SIGHT_AHEAD = F(80.0)
 
 
-@kernel
+@part
 def steer_along(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
     """Wheel angle, radians, that leads the rear axle back onto the path (pure pursuit)."""
     speed = vf[f.SPEED, i]
@@ -294,7 +294,7 @@ def steer_along(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
     return clamp(arctan(wheelbase * curvature), -vf[f.MAX_WHEEL, i], vf[f.MAX_WHEEL, i])
 
 
-@kernel
+@part
 def move_traffic(roads: Lanes, vf: F32, vi: I32, i: int, dt: float) -> None:
     """Move a built-in vehicle by its target acceleration: the kinematic bicycle within the tyres' grip."""
     grip = vf[f.MU, i] * GRAVITY
