@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from sim.world import fields as f
 from sim.world.lanes import F32
-from sim.world.maths import F, kernel
+from sim.world.maths import F, kernel, part
 
 BOUNCE = F(0.1)
 """Restitution."""
@@ -16,7 +16,7 @@ RUB = F(0.4)
 """Friction between bodies."""
 
 
-@kernel
+@part
 def overlap(a: F32, i: int, b: F32, j: int) -> float:
     """Depth in metres to which two boxes share ground, 0 or less where they do not (separating axes)."""
     if abs(a[f.Z, i] - b[f.Z, j]) > LEVEL:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 
-from sim.world.maths import GRAVITY, F, clamp, kernel, sincos
+from sim.world.maths import GRAVITY, F, clamp, part, sincos
 
 STIFFNESS = F(14.0)
 """Side force of an axle per radian of slip, in units of its greatest force; a road tyre peaks near 6 degrees."""
@@ -32,14 +32,14 @@ KINEMATIC_BELOW = F(2.0)
 DYNAMIC_ABOVE = F(5.0)
 
 
-@kernel
+@part
 def saturate(x: float) -> float:
     """A smooth step from -1 to 1 of slope 1 at 0 (Pade form of tanh), exactly 1 from x = 3."""
     x = clamp(x, F(-3.0), F(3.0))
     return x * (F(27.0) + x * x) / (F(27.0) + F(9.0) * x * x)
 
 
-@kernel
+@part
 def turn_wheel(wheel: float, steer: float, speed: float, max_wheel: float, wheel_rate: float, dt: float) -> float:
     """The wheel's angle after dt: towards steer x max_wheel, less at speed (x .7 from 120 km/h on, as in CARLA)."""
     share = F(1.0) - F(0.3) * clamp(abs(speed) / F(33.3), F(0.0), F(1.0))
@@ -47,7 +47,7 @@ def turn_wheel(wheel: float, steer: float, speed: float, max_wheel: float, wheel
     return wheel + clamp(goal - wheel, -wheel_rate * dt, wheel_rate * dt)
 
 
-@kernel
+@part
 def along_force(
     speed: float, throttle: float, reverse: bool, mass: float, power: float, force: float, top_speed: float
 ) -> float:
@@ -59,7 +59,7 @@ def along_force(
     return throttle * min(force, power / max(speed, F(0.5))) * fade
 
 
-@kernel
+@part
 def advance(
     speed: float,
     side: float,

@@ -12,7 +12,7 @@ from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.junctions import LIGHT_CONTROL, STOP_CONTROL
 from sim.world.lanes import F32, I32, find_lane, project, set_lane_pose
-from sim.world.maths import F, kernel, wrap
+from sim.world.maths import F, kernel, part, wrap
 from sim.world.roads import Grid, Lanes
 
 LEVEL = F(3.0)
@@ -75,7 +75,7 @@ def next_line(roads: Lanes, ei: I32, route_lane: I32, e: int, start: int) -> int
     return np.int32(-2)
 
 
-@kernel
+@part
 def locate(roads: Lanes, grid: Grid, vf: F32, vi: I32, ef: F32, ei: I32, route: F32, route_lane: I32, e: int) -> None:
     """Progress, offset and heading error on the route, and the ego's lane."""
     k = ei[f.E_PROGRESS, e]
@@ -228,7 +228,7 @@ def judge(
     check_speed(vf, vi, ef, ei, e)
 
 
-@kernel
+@part
 def show_line(roads: Lanes, li: I32, ef: F32, ei: I32, route_lane: I32, e: int) -> None:
     """What the ego knows of the stop line ahead."""
     line = ei[f.E_STOP_POINT, e]
@@ -251,7 +251,7 @@ def show_line(roads: Lanes, li: I32, ef: F32, ei: I32, route_lane: I32, e: int) 
         ef[f.E_STOP_DISTANCE, e] = max(rest, F(0.0))
 
 
-@kernel
+@part
 def check_speed(vf: F32, vi: I32, ef: F32, ei: I32, e: int) -> None:
     """Minimum speed: at each quarter of the route, own mean speed against that of the traffic around."""
     total = F(0.0)

@@ -19,7 +19,7 @@ from sim.world.dynamics import advance, turn_wheel
 from sim.world.egos import judge, locate, next_line, show_line
 from sim.world.lane_change import consider
 from sim.world.lanes import F32, I32, find_lane, follow_lane
-from sim.world.maths import F, kernel, parallel_kernel, sincos, wrap
+from sim.world.maths import F, kernel, parallel_kernel, part, sincos, wrap
 from sim.world.observe import TruthArrays, observe_ego
 from sim.world.random import key
 from sim.world.roads import Conflicts, Grid, Lanes, Lights, Roads, Walk
@@ -39,7 +39,7 @@ LOOK = 3
 """Steps between two looks of a driver at the others of a junction."""
 
 
-@kernel
+@part
 def move_vehicle(vf: F32, vi: I32, i: int, dt: float, substeps: int) -> None:
     """Advance vehicle i of one world by dt in substeps, from its pedals and wheel."""
     step = dt / F(substeps)
@@ -71,7 +71,7 @@ def move_vehicle(vf: F32, vi: I32, i: int, dt: float, substeps: int) -> None:
     vf[f.SIN, i], vf[f.COS, i] = sincos(vf[f.YAW, i])
 
 
-@kernel
+@part
 def take_control(control: F32, vf: F32, e: int) -> None:
     """Pedals and wheel of an ego; what is not finite counts as 0."""
     for c in range(3):

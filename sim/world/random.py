@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.world.maths import F, kernel
+from sim.world.maths import F, kernel, part
 
 
-@kernel
+@part
 def mix(value: int) -> int:
     """A bijection of uint32 in which every bit of the input flips half of the output's."""
     v = np.uint32(value)
@@ -31,19 +31,19 @@ def key(seed: int, episode: int) -> int:
     return mix(np.uint32(k ^ np.uint32(episode)) + np.uint32(0xC2B2AE35))
 
 
-@kernel
+@part
 def bits(k: int, counter: int, stream: int) -> int:
     """32 random bits."""
     return mix(np.uint32(mix(np.uint32(np.uint32(k) ^ np.uint32(counter))) + np.uint32(stream)))
 
 
-@kernel
+@part
 def uniform(k: int, counter: int, stream: int) -> float:
     """float32 in [0, 1)."""
     return F(np.uint32(bits(k, counter, stream)) >> np.uint32(8)) * F(5.9604644775390625e-08)
 
 
-@kernel
+@part
 def choice(k: int, counter: int, stream: int, n: int) -> int:
     """Integer in [0, n), n at least 1."""
     return min(np.int32(uniform(k, counter, stream) * F(n)), np.int32(n) - np.int32(1))

@@ -11,7 +11,7 @@ import numpy as np
 from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.lanes import F32, I32, nearest_lane
-from sim.world.maths import F, arctan2, kernel
+from sim.world.maths import F, arctan2, kernel, part
 from sim.world.random import choice, uniform
 from sim.world.roads import Grid, Lanes, Walk
 
@@ -22,7 +22,7 @@ KERB_PATIENCE = F(12.0)
 """Seconds after which a pedestrian relies on drivers who can stop."""
 
 
-@kernel
+@part
 def face(pf: F32, j: int, vx: float, vy: float) -> None:
     """Set velocity, and the heading that goes with it."""
     dx = vx - pf[f.P_VX, j]
@@ -79,7 +79,7 @@ def crossing_is_safe(walk: Walk, vf: F32, vi: I32, li: I32, pf: F32, pi: I32, j:
     return True
 
 
-@kernel
+@part
 def vehicle_in_the_way(vf: F32, vi: I32, x: float, y: float) -> bool:
     """A vehicle's body is at a place (.4 m of room)."""
     for i in range(vf.shape[1]):
@@ -111,7 +111,7 @@ def next_edge(walk: Walk, pi: I32, j: int, k: int, tick: int) -> None:
     pi[f.P_TO, j] = walk.edge_i[edge, r.G_TO] if walk.edge_i[edge, r.G_FROM] == vertex else walk.edge_i[edge, r.G_FROM]
 
 
-@kernel
+@part
 def goal(walk: Walk, pf: F32, pi: I32, j: int) -> tuple[float, float]:
     """The place that a pedestrian walks to: the end of its edge, on its own side of it."""
     edge = pi[f.P_EDGE, j]
@@ -147,7 +147,7 @@ def join_edge(walk: Walk, pf: F32, pi: I32, j: int) -> None:
     pi[f.P_STATE, j] = WALKING
 
 
-@kernel
+@part
 def step_walker(
     roads: Lanes,
     grid: Grid,
