@@ -22,6 +22,8 @@ from control.evaluate import HELD_OUT_SEED, Policy
 Image = NDArray[np.uint8]
 CAPTION = 40
 """Height of the caption above each picture, pixels."""
+HOLD = 1.0
+"""Seconds that the end of a route stays in the picture."""
 
 
 def frames(
@@ -55,7 +57,8 @@ def frames(
             if starts[0]:
                 report = infos[0].get("report")
                 note = f"{100 * report['completion']:.0f}% of the route" if report else "episode over"
-                yield _captioned(picture, name, note)
+                for _ in range(round(HOLD / period)):
+                    yield _captioned(picture, name, note)
     finally:
         env.close()
 
@@ -78,31 +81,52 @@ def write(
     progress: Callable[[], None] = lambda: None,
     **changes: Any,
 ) -> None:
-    """Write an mp4 of the policies, side by side on one route not trained on; a panel keeps its last picture."""
-    panels = [frames(name, p, config, seed, seconds, prepare, **changes) for name, (p, prepare) in policies.items()]
+    """Write an mp4 of `seconds`: the policies side by side, on the same routes one after the other.
+
+    None of the routes was trained on. A panel keeps its last picture until the others have ended the route too.
+    """
     env = make_env(config, 0, 1, "rgb_array", **changes)
     fps = round(1.0 / frame_period(env))
     env.close()
-    last: list[Image | None] = [None] * len(panels)
     temporary = path.with_name(f".{path.name}")
     writer: Any = None
-    while True:
-        new = [next(panel, None) for panel in panels]
-        if all(picture is None for picture in new):
+    shown, route = 0, 0
+    while shown < seconds * fps:
+        before = shown
+        for picture in _side_by_side(policies, config, seed + route, seconds - shown / fps, changes):
+            if writer is None:
+                height, width = picture.shape[:2]
+                writer = imageio_ffmpeg.write_frames(
+                    str(temporary), (width, height), fps=fps, output_params=["-f", "mp4"], macro_block_size=2, quality=7
+                )
+                writer.send(None)
+            writer.send(picture)
+            shown += 1
+            progress()
+        if shown == before:  # an environment without pictures
             break
-        last = [fresh if fresh is not None else old for fresh, old in zip(new, last)]
-        picture = np.ascontiguousarray(np.hstack([p for p in last if p is not None]))
-        if writer is None:
-            height, width = picture.shape[:2]
-            writer = imageio_ffmpeg.write_frames(
-                str(temporary), (width, height), fps=fps, output_params=["-f", "mp4"], macro_block_size=2, quality=7
-            )
-            writer.send(None)
-        writer.send(picture)
-        progress()
+        route += 1
     if writer is not None:
         writer.close()
         os.replace(temporary, path)
+
+
+def _side_by_side(
+    policies: Mapping[str, tuple[Policy, Callable[[VecEnv], None]]],
+    config: EnvConfig,
+    seed: int,
+    seconds: float,
+    changes: Mapping[str, Any],
+) -> Iterator[Image]:
+    """All policies on one route, until the last of them has ended it."""
+    panels = [frames(name, p, config, seed, seconds, prepare, **changes) for name, (p, prepare) in policies.items()]
+    last: list[Image | None] = [None] * len(panels)
+    while True:
+        new = [next(panel, None) for panel in panels]
+        if all(picture is None for picture in new):
+            return
+        last = [fresh if fresh is not None else old for fresh, old in zip(new, last)]
+        yield np.ascontiguousarray(np.hstack([p for p in last if p is not None]))
 
 
 def _captioned(picture: Image, name: str, text: str) -> Image:

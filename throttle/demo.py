@@ -229,7 +229,7 @@ class Demo:
         return results
 
     def video(self, show: Callable[[], None]) -> Path:
-        """Clipped, unclipped (first seed) and untrained on the first new route, side by side."""
+        """Clipped, unclipped (first seed) and untrained on the first new routes, side by side."""
         path = self.path / "demo.mp4"
 
         def work() -> dict[str, Any]:
@@ -244,7 +244,7 @@ class Demo:
                 assert checkpoint is not None
                 policies[arm] = load_learned(checkpoint, self.config.arm(arm, seed))
             policies["untrained"] = (untrained(self.config.arm("clipped", seed)), lambda env: None)
-            town = self.config.towns[-1]
+            town = self.config.towns[0]
             changes: dict[str, Any] = {"town": town} if town else {}
             write(path, policies, self.config.control.env, seconds=self.config.video_seconds, progress=show, **changes)
             return {"video": path.name}

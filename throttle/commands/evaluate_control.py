@@ -46,7 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="first of the evaluation's seeds, none of them trained with"
     )
-    parser.add_argument("--video", type=bool, default=True, help="record the first route")
+    parser.add_argument("--video", type=bool, default=True, help="record the first routes")
 
 
 def run(arguments: Namespace) -> int:
