@@ -39,7 +39,7 @@ class DemoConfig:
     control: ControlConfig = field(default_factory=ControlConfig)
     """The clipped arm's training; the unclipped arm differs in clip.strategy alone. Its seed is not used."""
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
-    new_towns: list[str] = field(default_factory=lambda: ["Gridley"])
+    new_towns: list[str] = field(default_factory=lambda: ["Alder"])
     """Towns that were not trained in, driven in the evaluation beside new routes of the town that was."""
     episodes: int = 100
     """Routes in each town."""
