@@ -79,7 +79,7 @@ GRAVITY = np.float32(9.81)
 @part
 def wrap(angle: float) -> float:
     """`angle` in [-pi, pi)."""
-    return angle - TWO_PI * np.floor((angle + PI) / TWO_PI)
+    return angle - TWO_PI * np.floor((angle + PI) * F(0.15915494309189535))
 
 
 @part
@@ -91,14 +91,14 @@ def sincos(angle: float) -> tuple[float, float]:
     s = ((F(-1.9515295891e-4) * z + F(8.3321608736e-3)) * z - F(1.6666654611e-1)) * z * r + r
     c = ((F(2.443315711809948e-5) * z - F(1.388731625493765e-3)) * z + F(4.166664568298827e-2)) * z * z
     c = c - F(0.5) * z + F(1.0)
-    turn = np.int32(quadrant) & 3
-    if turn == 0:
-        return s, c
-    if turn == 1:
-        return c, -s
-    if turn == 2:
-        return -s, -c
-    return -c, s
+    # chosen without branches, which no processor could foresee
+    turn = np.int32(quadrant)
+    swap = (turn & 1) != 0
+    sine = c if swap else s
+    cosine = s if swap else c
+    sine = -sine if (turn & 2) != 0 else sine
+    cosine = -cosine if ((turn + 1) & 2) != 0 else cosine
+    return sine, cosine
 
 
 @part

@@ -316,8 +316,9 @@ def move_traffic(roads: Lanes, vf: F32, vi: I32, i: int, dt: float) -> None:
     vf[f.WHEEL, i] = wheel
     sin_wheel, cos_wheel = sincos(wheel)
     mean = F(0.5) * (speed + new_speed)
-    rate = clamp(mean * sin_wheel / (cos_wheel * vf[f.WHEELBASE, i]), -grip / max(mean, F(0.1)),
-                 grip / max(mean, F(0.1)))  # fmt: skip
+    rate = mean * sin_wheel / (cos_wheel * vf[f.WHEELBASE, i])
+    if abs(rate) * mean > grip:
+        rate = grip / mean if rate > F(0.0) else -grip / mean
     side = rate * F(0.5) * vf[f.WHEELBASE, i]
     turn = rate * dt
     # the heading half-way, by a turn too small to need more than the second power
@@ -333,8 +334,8 @@ def move_traffic(roads: Lanes, vf: F32, vi: I32, i: int, dt: float) -> None:
     vf[f.SPEED, i] = new_speed
     vf[f.SIDE_SPEED, i] = side
     vf[f.YAW_RATE, i] = rate
-    vf[f.THROTTLE, i] = (
-        clamp(accel / most + F(0.15), F(0.0), F(1.0)) if accel > F(-0.3) and new_speed > F(0.0) else F(0.0)
-    )
-    vf[f.BRAKE, i] = clamp(-accel / grip, F(0.0), F(1.0)) if accel < F(-0.3) or new_speed == F(0.0) else F(0.0)
+    # pedals as a driver would press them, for those who look
+    coasting = accel > F(-0.3) and new_speed > F(0.0)
+    vf[f.THROTTLE, i] = clamp(F(0.25) * accel + F(0.15), F(0.0), F(1.0)) if coasting else F(0.0)
+    vf[f.BRAKE, i] = F(0.0) if coasting else clamp(F(-0.12) * accel, F(0.1), F(1.0))
     vf[f.STEER, i] = wheel / vf[f.MAX_WHEEL, i]
