@@ -83,7 +83,6 @@ def test_lights_stop_signs_and_each_other_are_obeyed(town: Town) -> None:
 
 
 @pytest.mark.parametrize("name", TOWNS)
-@pytest.mark.slow
 def test_no_gridlock_within_an_hour(name: str) -> None:
     network = RoadNetwork.load(Path(sim.roads.__file__).parent / "towns" / f"{name}.xodr")
     world = World(
