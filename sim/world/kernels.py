@@ -191,8 +191,11 @@ def collide(b: Buffers, w: int, response: bool) -> None:
         vi[f.V_TOUCH, i] = 0
     for j in range(pf.shape[1]):
         pi[f.P_TOUCH, j] = 0
+    obstacles = 0
     for j in range(of.shape[1]):
         oi[f.O_TOUCH, j] = 0
+        if oi[f.O_MODE, j] != f.ABSENT:
+            obstacles = j + 1
     for i in range(n):
         if vi[f.V_MODE, i] == f.ABSENT:
             continue
@@ -244,7 +247,7 @@ def collide(b: Buffers, w: int, response: bool) -> None:
                     pi[f.P_STATE, j] = DOWN
                     pf[f.P_WAIT, j] = F(0.0)
                 note(b, w, 0, i, 1, j, impulse)
-        for j in range(of.shape[1]):
+        for j in range(obstacles):
             dx = of[f.X, j] - x
             dy = of[f.Y, j] - y
             reach = size + of[f.HALF_LENGTH, j] + of[f.HALF_WIDTH, j]

@@ -33,12 +33,13 @@ def project(roads: Lanes, lane: int, s: float, x: float, y: float) -> tuple[floa
     first = roads.lane_i[lane, r.LN_FIRST]
     last = roads.lane_i[lane, r.LN_COUNT] - np.int32(1)
     spacing = roads.lane_f[lane, r.LN_SPACING]
+    density = roads.lane_f[lane, r.LN_DENSITY]
     along = F(0.0)
     lat = F(0.0)
     k = np.int32(0)
     previous = np.int32(-1)
     for _ in range(40):
-        k = min(max(np.int32(s / spacing + F(0.5)), np.int32(0)), last)
+        k = min(max(np.int32(s * density + F(0.5)), np.int32(0)), last)
         p = first + k
         dx = x - roads.point[p, r.R_X]
         dy = y - roads.point[p, r.R_Y]
@@ -212,8 +213,7 @@ def path_point(roads: Lanes, vf: F32, vi: I32, i: int, distance: float) -> tuple
             break
         s -= length
         lane = following
-    spacing = roads.lane_f[lane, r.LN_SPACING]
-    q = s / spacing
+    q = s * roads.lane_f[lane, r.LN_DENSITY]
     if q > F(roads.lane_i[lane, r.LN_COUNT] - 1):
         on = False
     k = min(np.int32(q), roads.lane_i[lane, r.LN_COUNT] - np.int32(2))

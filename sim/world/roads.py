@@ -20,7 +20,7 @@ I32 = NDArray[np.int32]
 # columns of Roads.point
 R_X, R_Y, R_Z, R_YAW, R_COS, R_SIN, R_HALF, R_BOUND = range(8)
 # columns of Roads.lane_f
-LN_LENGTH, LN_SPACING, LN_LIMIT, LN_PITCH = range(4)
+LN_LENGTH, LN_SPACING, LN_LIMIT, LN_DENSITY = range(4)
 # columns of Roads.lane_i; then the successors
 (
     LN_FIRST, LN_COUNT, LN_JUNCTION, LN_LEFT, LN_RIGHT, LN_CONTROL, LN_LIGHT, LN_TURN, LN_ENDS, LN_SUCCESSORS,
@@ -201,9 +201,7 @@ def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
         lane_i[lane, LN_BEFORE : LN_BEFORE + len(before)] = before
         lane_i[lane, LN_PREDECESSORS] = len(before)
     lane_i[:, LN_CONFLICT], lane_i[:, LN_CONFLICT_END] = t.conflict_first[:-1], t.conflict_first[1:]
-    last = t.first_point + t.point_count - 1
-    pitch = np.arctan2(t.z[last] - t.z[t.first_point], t.length)
-    lane_f = np.stack([t.length, t.spacing, t.speed_limit, pitch], axis=1)
+    lane_f = np.stack([t.length, t.spacing, t.speed_limit, 1 / t.spacing], axis=1)
 
     start = np.flatnonzero((t.junction < 0) & ~dead & (t.length > 8.0))
     if not len(start):

@@ -119,10 +119,12 @@ def gap_to_box(
 def wished_speed(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
     """m/s that the road allows and the driver wants, slowing down in time for the lanes that follow."""
     lane = vi[f.V_LANE, i]
-    spacing = roads.lane_f[lane, r.LN_SPACING]
     s = vf[f.S, i]
     first = roads.lane_i[lane, r.LN_FIRST]
-    k = min(max(np.int32(s / spacing + F(0.5)), np.int32(0)), roads.lane_i[lane, r.LN_COUNT] - np.int32(1))
+    k = min(
+        max(np.int32(s * roads.lane_f[lane, r.LN_DENSITY] + F(0.5)), np.int32(0)),
+        roads.lane_i[lane, r.LN_COUNT] - np.int32(1),
+    )
     wish = min(roads.point[first + k, r.R_BOUND], roads.lane_f[lane, r.LN_LIMIT] * vf[f.WISH, i])
     distance = roads.lane_f[lane, r.LN_LENGTH] - s
     for n in range(3):
