@@ -81,7 +81,9 @@ class Demo:
         self.tracking = dataclasses.replace(tracking, group=tracking.group or self.path.name)
         if fresh and self.path.exists():
             shutil.rmtree(self.path)
-        (self.path / "stages").mkdir(parents=True, exist_ok=True)
+        begun = (self.path / "status.json").exists()
+        self.run = Run.resume(self.path) if begun else Run.create_at(self.path, "demo", config)
+        (self.path / "stages").mkdir(exist_ok=True)
         self.trainings = [(arm, seed) for seed in config.seeds for arm in ARMS]
 
     # -- stages ---------------------------------------------------------------------------------------------------

@@ -205,7 +205,8 @@ class Tracker:
                     ),
                 )
                 self._wandb.define_metric("*", step_metric="step")
-                self.run.remember(identity)
+                if identity != self.run.status.wandb_id:
+                    self.run.remember(identity)
                 return
 
 

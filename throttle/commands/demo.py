@@ -5,6 +5,7 @@ Takes minutes on two cores. Every stage is kept: stop it or kill it, call it aga
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from throttle.commands.train_control import find_preset, preset
 from throttle.demo import ARMS, Demo, DemoConfig
-from throttle.tracking import TrackingConfig
+from throttle.tracking import Tracker, TrackingConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,9 +59,11 @@ def run(arguments: Namespace) -> int:
         _train(demo, console)
         results = _evaluate(demo, console)
     except KeyboardInterrupt:
+        demo.run.finish("stopped")
         console.print("stopped; [bold]throttle demo[/] with the same options goes on from here")
         return 130
     _report(demo, results, console)
+    demo.run.finish("finished")
     console.print(f"{time.perf_counter() - began:.0f} s", highlight=False)
     return 0
 
@@ -126,9 +129,20 @@ def _report(demo: Demo, results: dict[str, dict[str, dict[str, Any]]], console: 
     folders = {arm: [demo.path / f"{arm}-seed{seed}" for seed in seeds] for arm in ARMS}
     axis = f"{'route completion %' if key == 'completion' else 'return'}{', ' + town if town else ''}"
     comparison(demo.path / "demo.png", folders, scores, axis, demo.config.control.clip.threshold)
-    import json
-
     write_atomic(demo.path / "results.json", json.dumps({"verdict": lines, "towns": results}, indent=1))
+    tracker = Tracker(demo.run, demo.tracking, "demo", demo.config)
+    tracker.table(
+        "demo",
+        [
+            {"town": place, "policy": policy, **found["figures"]}
+            for place, part in results.items()
+            for policy, found in part.items()
+        ],
+    )
+    tracker.image("demo/plot", demo.path / "demo.png")
+    if (demo.path / "demo.mp4").exists():
+        tracker.video("demo/video", demo.path / "demo.mp4")
+    tracker.close()
     for what, path in (
         ("figures", demo.path / "results.json"),
         ("plot", demo.path / "demo.png"),

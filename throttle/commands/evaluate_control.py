@@ -14,7 +14,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 from contracts import UserError
 from control.config import ControlConfig
-from throttle.runs import find_run, latest_checkpoint, write_atomic
+from throttle.runs import Run, find_run, latest_checkpoint, write_atomic
+from throttle.tracking import Tracker, TrackingConfig
 
 if TYPE_CHECKING:
     from control.evaluate import Evaluation
@@ -47,6 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--seed", type=int, default=0, help="first of the evaluation's seeds, none of them trained with"
     )
     parser.add_argument("--video", type=bool, default=True, help="record the first routes")
+    parser.add_class_arguments(TrackingConfig, "tracking")
 
 
 def run(arguments: Namespace) -> int:
@@ -71,13 +73,23 @@ def run(arguments: Namespace) -> int:
     content = [{**changes, "policies": [e.as_dict() for e in rows]} for changes, rows in results]
     write_atomic(place / "evaluation.json", json.dumps({"checkpoint": checkpoint.name, "results": content}, indent=1))
     console.print(f"{place / 'evaluation.json'}", highlight=False, soft_wrap=True)
+    film = place / "evaluation.mp4"
     if arguments.video:
         from control.evaluate import load_learned
         from control.video import write
 
-        write(place / "evaluation.mp4", {"trained": load_learned(checkpoint, config)}, config.env, **places[0])
-        if (place / "evaluation.mp4").exists():
-            console.print(f"{place / 'evaluation.mp4'}", highlight=False, soft_wrap=True)
+        write(film, {"trained": load_learned(checkpoint, config)}, config.env, **places[0])
+        if film.exists():
+            console.print(f"{film}", highlight=False, soft_wrap=True)
+    tracker = Tracker(Run(place), arguments.tracking, "control", config)
+    towns = [changes.get("town", "") for changes, _ in results]
+    tracker.table(
+        "evaluation",
+        [{"town": t, "policy": e.policy, **e.figures()} for t, (_, part) in zip(towns, results) for e in part],
+    )
+    if arguments.video and film.exists():
+        tracker.video("evaluation/video", film)
+    tracker.close()
     return 0
 
 
