@@ -27,7 +27,6 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("success", "success", "{:.0%}"),
     ("bad/km", "infractions_per_km", "{:.1f}"),
     ("m/s", "mean_speed", "{:.1f}"),
-    ("return", "return", "{:.1f}"),
 )
 
 
@@ -163,19 +162,20 @@ def _table(town: str, policies: dict[str, dict[str, Any]], demo: Demo) -> Any:
     new = ", a town never trained in" if town in demo.config.new_towns else ""
     shown = Table(
         title=f"{demo.config.control.env.id}{place}{new}: {demo.config.episodes} routes not trained on",
-        caption="mean over seeds (lowest to highest seed)"
+        caption="mean over seeds, below it the lowest and the highest seed"
         + ("; an episode ends at the first collision or red light" if town else ""),
     )
     shown.add_column("policy", no_wrap=True)
     shown.add_column("n", justify="right")
-    columns = [column for column in COLUMNS if column[1] in policies["untrained"]["figures"]]
+    known = policies["untrained"]["figures"]
+    columns = [column for column in COLUMNS if column[1] in known] or [("return", "return", "{:.1f}")]
     for name, _, _ in columns:
         shown.add_column(name, justify="right")
     for arm in ARMS:
         cells = []
         for _, key, form in columns:
             values = [policies[f"{arm}-seed{seed}"]["figures"][key] for seed in seeds]
-            spread = f"\n({form.format(min(values))} to {form.format(max(values))})" if len(values) > 1 else ""
+            spread = f"\n{form.format(min(values))}-{form.format(max(values))}" if len(values) > 1 else ""
             cells.append(form.format(statistics.fmean(values)) + spread)
         shown.add_row(arm, str(len(seeds)), *cells)
     for name in ("untrained", "constant"):
