@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts import LightState
 from sim.envs import rewards
 from sim.envs.script import RailVehicle, route_pose
 from sim.envs.single import DrivingEnv
@@ -30,6 +29,7 @@ class EmergencyBrake(Task):
 
     name = "EmergencyBrake"
     terms: ClassVar[tuple[str, ...]] = ("progress", "crash", "off_road", "comfort", "saved")
+    signals_bind = False
 
     def __init__(self, config: TaskConfig) -> None:
         super().__init__(config)
@@ -92,12 +92,6 @@ class EmergencyBrake(Task):
                             ("mode", f.KINEMATIC)):  # fmt: skip
             getattr(walkers, name)[here, WALKER] = value if np.isscalar(value) else np.asarray(value)[here]
         walkers.mode[mask & ~here, WALKER] = f.ABSENT
-
-    def after_observe(self, batch: DrivingBatch) -> None:
-        """Lights and signs do not bind in this task, so they are not shown."""
-        batch.truth.light[...] = int(LightState.NONE)
-        batch.truth.stop_distance[...] = np.inf
-        batch.truth.stop_sign[...] = 0
 
     def rewards(self, batch: DrivingBatch) -> dict[str, F32]:
         """Progress times factors, minus crashes; a bonus for an episode that ends without one."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts import LightState
 from sim.envs import rewards
 from sim.envs.single import DrivingEnv
 from sim.envs.task import Task, TaskConfig
@@ -23,12 +22,7 @@ class LaneFollow(Task):
 
     name = "LaneFollow"
     terms: ClassVar[tuple[str, ...]] = ("progress", "off_road", "comfort", "arrival")
-
-    def after_observe(self, batch: DrivingBatch) -> None:
-        """Lights and signs do not bind in this task, so they are not shown."""
-        batch.truth.light[...] = int(LightState.NONE)
-        batch.truth.stop_distance[...] = np.inf
-        batch.truth.stop_sign[...] = 0
+    signals_bind = False
 
     def rewards(self, batch: DrivingBatch) -> dict[str, F32]:
         """Progress times factors, minus leaving the road, plus the arrival."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts import LightState
 from sim.envs import rewards
 from sim.envs.script import RailVehicle
 from sim.envs.single import DrivingEnv
@@ -32,6 +31,7 @@ class SpeedControl(Task):
 
     name = "SpeedControl"
     terms: ClassVar[tuple[str, ...]] = ("progress", "headway", "crash", "off_road", "comfort")
+    signals_bind = False
 
     def __init__(self, config: TaskConfig) -> None:
         super().__init__(config)
@@ -85,12 +85,6 @@ class SpeedControl(Task):
                             0.85 * limit - self._other.speed)  # fmt: skip
         pull = np.clip(np.where(self._merge < 0, hold, follow), -7.0, 2.5)
         self._other.advance(batch, pull.astype(np.float32), offset.astype(np.float32))
-
-    def after_observe(self, batch: DrivingBatch) -> None:
-        """Lights and signs do not bind in this task, so they are not shown."""
-        batch.truth.light[...] = int(LightState.NONE)
-        batch.truth.stop_distance[...] = np.inf
-        batch.truth.stop_sign[...] = 0
 
     def rewards(self, batch: DrivingBatch) -> dict[str, F32]:
         """Progress times factors, minus following too closely, crashes and leaving the road."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts import UserError
+from contracts import LightState, UserError
 from sim.envs.observation import SCENE_SIZE, encode_truth
 from sim.world.config import WorldConfig
 
@@ -86,8 +86,15 @@ class Task(ABC):
     def before_step(self, batch: DrivingBatch) -> None:
         """Play the scenario's script, before the world moves."""
 
+    signals_bind: ClassVar[bool] = True
+    """Whether lights and signs count in this task; where not, the egos are not shown them."""
+
     def after_observe(self, batch: DrivingBatch) -> None:
         """Adapt what the egos know."""
+        if not self.signals_bind:
+            batch.truth.light[...] = int(LightState.NONE)
+            batch.truth.stop_distance[...] = np.inf
+            batch.truth.stop_sign[...] = 0
 
     observation_size: ClassVar[int] = SCENE_SIZE
 
