@@ -58,6 +58,8 @@ class ClientConfig:
     """False asks a real server to skip rendering (cameras then give nothing)."""
     manager_port: int = 8000
     """First port to try for the Traffic Manager; the next free one is taken."""
+    observe: bool = False
+    """Only look: settings stay as they are, now and at the end (needs `delta` None)."""
     restart: str = ""
     """Command that restarts the server, such as "docker restart carla": when it is lost, and every `restart_every`."""
     restart_every: int = 0
@@ -71,6 +73,8 @@ class ClientConfig:
         for name in ("timeout", "startup"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name}: must be more than 0 seconds")
+        if self.observe and (self.delta is not None or self.town is not None):
+            raise UserError("observe: needs delta None and no town")
         if self.retries < 0 or self.restart_every < 0:
             raise UserError("retries and restart_every must not be negative")
         if self.restart_every and not self.restart:
@@ -131,6 +135,9 @@ class Simulator:
                     raise ServerLost(text) from error
 
     def _set_mode(self) -> None:
+        if self.config.observe:
+            self.map = self.world.get_map()
+            return
         settings = self.world.get_settings()
         settings.no_rendering_mode = not self.config.rendering
         if self.config.delta is not None:
@@ -211,8 +218,9 @@ class Simulator:
             return
         self.client.set_timeout(min(self.config.timeout, 10.0))
         self._release()
-        with suppress(RuntimeError):
-            self.world.apply_settings(self._before)
+        if not self.config.observe:
+            with suppress(RuntimeError):
+                self.world.apply_settings(self._before)
 
     def _release(self) -> None:
         """Stop sensors and the Traffic Manager, destroy actors."""
