@@ -102,9 +102,9 @@ class ClipSpace:
         """Where the strategy's number is searched."""
         return self.ranges.get(strategy) or RANGES[strategy]
 
-    def clip(self, strategy: str, number: float | None) -> dict[str, Any]:
+    def clip(self, strategy: str, number: float) -> dict[str, Any]:
         """The fields of ClipConfig that a strategy with this number has."""
-        return {"strategy": strategy} if number is None else {"strategy": strategy, self.range(strategy).field: number}
+        return {"strategy": strategy, self.range(strategy).field: number}
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def read(path: Path) -> Search:
     for trial in study.trials:
         if trial.state == optuna.trial.TrialState.WAITING:
             continue
-        params = _suggest(optuna.trial.FixedTrial(trial.params), space)
+        params = _suggest(optuna.trial.FixedTrial(trial.params, trial.number), space)
         clip = params["clip"]
         number = next((v for k, v in clip.items() if k != "strategy"), None)
         values = {int(k.removeprefix("fold")): _number(v) for k, v in trial.user_attrs.items() if k.startswith("fold")}
@@ -320,7 +320,7 @@ def _open(
 def _first_half(space: ClipSpace, trials: int) -> Iterator[dict[str, Any]]:
     """The baseline, then half of the trials spread evenly over strategies and ranges."""
     middle = {name: r.at(0.5) for name, r in space.others.items()}
-    yield {"strategy": "none", **middle}
+    yield middle
     each = max(1, math.ceil(trials / 2 / len(space.strategies)))
     points = [(strategy, (i + 0.5) / each) for i in range(each) for strategy in space.strategies]
     for strategy, share in points[:trials]:
@@ -328,14 +328,14 @@ def _first_half(space: ClipSpace, trials: int) -> Iterator[dict[str, Any]]:
 
 
 def _suggest(trial: Any, space: ClipSpace) -> dict[str, Any]:
-    """The parameters of a trial, asked of Optuna (or of what is fixed)."""
-    strategy = trial.suggest_categorical("strategy", ["none", *space.strategies])
-    number = None
-    if strategy != "none":
+    """The parameters of a trial, asked of Optuna (or of what is fixed); the first is the unclipped baseline."""
+    clip: dict[str, Any] = {"strategy": "none"}
+    if trial.number > 0:
+        strategy = trial.suggest_categorical("strategy", list(space.strategies))
         r = space.range(strategy)
-        number = trial.suggest_float(f"threshold {strategy}", r.low, r.high, log=r.log)
+        clip = space.clip(strategy, trial.suggest_float(f"threshold {strategy}", r.low, r.high, log=r.log))
     others = {name: trial.suggest_float(name, r.low, r.high, log=r.log) for name, r in space.others.items()}
-    return {"clip": space.clip(strategy, number), **others}
+    return {"clip": clip, **others}
 
 
 def _space_of(settings: Mapping[str, Any]) -> ClipSpace:
