@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -42,6 +42,22 @@ LAMP_FLAGS = ((2, Lamp.HEAD), (4, Lamp.HEAD), (8, Lamp.BRAKE), (16, Lamp.RIGHT),
 """Bits of VehicleLightState and the lamps they switch on."""
 
 
+Place = tuple[int, Pose, int, int, float]
+"""Where cameras are the same: parent (0 none), pose (relative to it), width, height, field of view."""
+
+
+@dataclass
+class _Shared:
+    """What the cameras of one place share: this tick's pictures, and what is asked for."""
+
+    frame: int = -1
+    found: dict[str, NDArray] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    expected: set[str] = field(default_factory=set)
+    develop: tuple[float, float, float] = (0.0, 0.675, 2.2)
+    """Exposure, bloom and gamma of the colour camera."""
+
+
 class Stage:
     """The scene of a town and its renderers; what the sensors of one tick share."""
 
@@ -53,6 +69,32 @@ class Stage:
         self._frame = -1
         self._cast = -1
         self._actors = Actors.of([], np.zeros((0, 6)))
+        self._shared: dict[Place, _Shared] = {}
+
+    def picture(self, place: Place, camera: Camera, outputs: tuple[str, ...], moment: Moment) -> dict[str, NDArray]:
+        """At least these outputs of this tick. Cameras of one place share one pass over the scene.
+
+        Drawn is what was asked for in this tick so far and what the cameras of the place asked for last time.
+        """
+        shared = self._shared.setdefault(place, _Shared())
+        if shared.frame != moment.frame:
+            shared.frame, shared.found = moment.frame, {}
+            shared.expected, shared.asked = shared.asked, set()
+        shared.asked |= set(outputs)
+        if "rgb" in outputs:
+            if shared.develop != (camera.exposure, camera.bloom, camera.gamma):
+                shared.found.pop("rgb", None)
+            shared.develop = camera.exposure, camera.bloom, camera.gamma
+        if not set(outputs) <= set(shared.found):
+            wanted = (shared.asked | shared.expected) - set(shared.found)
+            exposure, bloom, gamma = shared.develop
+            with _all_threads():
+                shared.found |= self.renderer.render(
+                    replace(camera, exposure=exposure, bloom=bloom, gamma=gamma), self.actors(moment),
+                    self.weather(moment), lights_of(moment.episode.world.state), sorted(wanted), moment.elapsed,
+                    moment.episode.ticks,
+                )  # fmt: skip
+        return shared.found
 
     def actors(self, moment: Moment) -> Actors:
         """Vehicles and walkers of the tick, with the ids, paint and lamps of the server's actors."""
@@ -147,13 +189,16 @@ class Picture:
 
     def render(self, sensor: Actor, moment: Moment) -> dict[str, NDArray]:
         """The outputs of this tick."""
-        camera = replace(self._camera, **_turns(moment.registry.pose(sensor)))
+        pose = moment.registry.pose(sensor)
+        camera = replace(self._camera, **_turns(pose))
+        if self._outputs != ("flow",):
+            place = (sensor.parent, sensor.relative or pose, camera.width, camera.height, camera.fov)
+            return self._stage.picture(place, camera, self._outputs, moment)
         actors = self._stage.actors(moment)
         with _all_threads():
             found = self._stage.renderer.render(
-                camera, actors, self._stage.weather(moment), lights_of(moment.episode.world.state), self._outputs,
-                moment.elapsed, moment.frame, self._previous,
-            )  # fmt: skip
+                camera, actors, outputs=self._outputs, time=moment.elapsed, previous=self._previous
+            )
         self._previous = camera, actors
         return found
 
@@ -201,10 +246,10 @@ class Beams:
     def __init__(self, sensor: Actor, town: Town, semantic: bool) -> None:
         fields = beams.Lidar.__dataclass_fields__
         values: dict[str, Any] = {}
-        for name, field in fields.items():
+        for name, declared in fields.items():
             if name in sensor.attributes:
                 number = sensor.number(name, 0.0)
-                values[name] = int(number) if field.type in ("int", int) else number
+                values[name] = int(number) if declared.type in ("int", int) else number
         self._lidar = beams.Lidar(**values)
         if self._lidar.points_per_second > MAX_BEAMS or self._lidar.channels > 1024:
             raise CallError(f"{sensor.type_id}: more than {MAX_BEAMS} points a second or 1024 channels")
@@ -222,7 +267,7 @@ class Beams:
             if self._semantic:
                 points, counts = beams.semantic_scan(caster, self._lidar, pose, moment.dt, self._angle)
             else:
-                seed = (self._seed << 32) + moment.frame
+                seed = (self._seed << 32) + moment.episode.ticks
                 points, counts = beams.scan(caster, self._lidar, pose, moment.dt, self._angle, seed)
         self._angle += math.radians(self._lidar.horizontal_fov) * min(1.0, self._lidar.rotation_frequency * moment.dt)
         self._angle = math.remainder(self._angle, 2 * math.pi)
@@ -249,7 +294,7 @@ class Radar:
         row = moment.registry.snapshot.rows[sensor.row]
         own = np.array([row["vx"], row["vy"], row["vz"]], np.float32)
         pose = beams.Pose(**_turns(moment.registry.pose(sensor)))
-        seed = (self._seed << 32) + moment.frame
+        seed = (self._seed << 32) + moment.episode.ticks
         found = beams.radar_scan(
             self._stage.rays(moment), self._radar, pose, moment.dt, own, seed, 1 + (sensor.parent - 1) % 32767
         )

@@ -42,6 +42,8 @@ class Episode:
     ) -> None:
         self.number, self.town = number, town
         self.elapsed = 0.0
+        self.ticks = 0
+        """Steps since the town was loaded: what sensors' noise is drawn from, so that episodes can be repeated."""
         self.weather = list(WEATHER)
         self.gravity = sensors.GRAVITY
         self._streams, self._token = streams, token
@@ -65,7 +67,8 @@ class Episode:
     def _post(self, sign: Sign, kind: Kind, index: int) -> Actor:
         """A light or sign of the town as an actor."""
         light = kind is Kind.LIGHT
-        size, lift = ((0.35, 0.35, 2.6), 2.6) if light else ((0.3, 0.1, 1.2), 1.2)
+        # a light's box is its mast, a sign's its plate
+        size, lift = ((0.35, 0.35, 2.6), 2.6) if light else ((0.05, 0.44, 0.44), 2.45)
         label = Label.TRAFFIC_LIGHT if light else Label.TRAFFIC_SIGNS
         actor = Actor(0, kind, sign.type_id, [0, sign.type_id, []], box(size, lift), bytes([label]), signal=index)
         self.registry.add(actor, sign.pose)
@@ -192,6 +195,7 @@ class Episode:
         self.world.step(dt=dt, substeps=substeps)
         self._hold_velocities()
         self.elapsed += dt
+        self.ticks += 1
         self.bodies.write(self.registry)
         self.lights.write(dt)
         self.lights.write_vehicles(self.bodies)

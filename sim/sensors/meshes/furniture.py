@@ -62,14 +62,34 @@ def _head(mb: Builder, at: np.ndarray, facing: float, light: int, fine: bool) ->
             mb.grid(np.stack([centre + rim, centre + rim + f * 0.17], 1), Material.PLAIN, (0.015, 0.016, 0.015))
 
 
+HEAD_HALF = (0.14, 0.28, 0.62)
+"""Half extents of a traffic light's head with its plate: along its view, across, up; metres."""
+
+
+def mast_arm(offset: float) -> float:
+    """Metres that a traffic light's arm reaches over the road, from its mast's distance to the reference line."""
+    return min(max(abs(offset) - 1.2, 0.0), 5.0)
+
+
+def light_heads(arm: float, facing: float) -> list[np.ndarray]:
+    """Middles of a traffic light's heads, from the foot of its mast."""
+    f = np.array([np.cos(facing), np.sin(facing), 0])
+    left = np.array([-np.sin(facing), np.cos(facing), 0])
+    heads = [np.array([0, 0, 3.1]) + f * 0.24]
+    if arm > 0.5:
+        heads.append(left * (arm - 0.2) + f * 0.16 + (0, 0, 5.55))
+    if arm > 4.5:
+        heads.append(left * arm * 0.5 + f * 0.16 + (0, 0, 5.5))
+    return heads
+
+
 def traffic_light(arm: float, facing: float, light: int, fine: bool) -> Mesh:
     """A mast at the origin with an arm of `arm` metres to its left seen from the approaching traffic.
 
     `facing`: the direction the lenses look to, radians.
     """
     mb = Builder()
-    f = np.array([np.cos(facing), np.sin(facing), 0])
-    # the left of traffic that drives along -f: heading h has its left at (sin h, -cos h), and h = facing + pi
+    # the left of traffic that drives along -facing: heading h has its left at (sin h, -cos h), and h = facing + pi
     left = np.array([-np.sin(facing), np.cos(facing), 0])
     mb.semantic = Tag.POLE
     s = 8 if fine else 4
@@ -84,10 +104,8 @@ def traffic_light(arm: float, facing: float, light: int, fine: bool) -> Mesh:
             Material.METAL,
             _STEEL,
         )
-        _head(mb, top + left * (arm - 0.2) + f * 0.16 + (0, 0, -0.15), facing, light, fine)
-        if arm > 4.5:
-            _head(mb, top + left * arm * 0.5 + f * 0.16 + (0, 0, -0.2), facing, light, fine)
-    _head(mb, np.array([0, 0, 3.1]) + f * 0.24, facing, light, fine)
+    for head in light_heads(arm, facing):
+        _head(mb, head, facing, light, fine)
     return mb.build()
 
 

@@ -214,7 +214,7 @@ def _lights_and_signs(parts: Collector, dressing: Dressing, network: RoadNetwork
             if light != UNBOUND:
                 facing = float(tables.light_yaw[light])
                 places[light] = at
-            arm = float(np.clip(abs(signal.t) - 1.2, 0.0, 5.0))
+            arm = furniture.mast_arm(signal.t)
             forms = [furniture.traffic_light(arm, facing, light, fine) for fine in (True, False)]
             parts.prop(forms, turn(0.0, at), dressing.take())
         elif signal.type in SIGN_FACES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import degrees
 from typing import Any
 
 from sim.server.arguments import boolean, integer, items, number, text
@@ -84,10 +85,17 @@ def get_group_traffic_lights(sim: Simulation, actor: Any) -> list[int]:
 
 @value
 def get_light_boxes(sim: Simulation, actor: Any) -> list[Any]:
-    """Boxes of its lamps, world frame."""
+    """Boxes of its heads, world frame, x the way they look."""
+    from sim.sensors.meshes.furniture import HEAD_HALF, light_heads, mast_arm
+
     index = light(sim, actor)
     pose = sim.episode.registry.pose(sim.episode.lights.actors[index])
-    return [[[pose.x, pose.y, pose.z + lift], [0.2, 0.2, 0.2], [0.0, pose.yaw, 0.0], 0] for lift in (4.2, 4.7, 5.2)]
+    tables, network = sim.episode.town.tables, sim.episode.town.network
+    arm, facing = mast_arm(network.signals[int(tables.light_signal[index])].t), float(tables.light_yaw[index])
+    return [
+        [[pose.x + float(x), pose.y + float(y), pose.z + float(z)], list(HEAD_HALF), [0.0, degrees(facing), 0.0], 0]
+        for x, y, z in light_heads(arm, facing)
+    ]
 
 
 @value

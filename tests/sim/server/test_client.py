@@ -107,7 +107,7 @@ def test_traffic_lights(server: ServerProcess) -> None:
     assert seen["stop_waypoints"] >= 1
     assert seen["affected"] >= 1
     assert seen["opendrive"]
-    assert seen["boxes"] == 3
+    assert 1 <= seen["boxes"] <= 3
     assert seen["frozen"] == ["Red", True]
     assert seen["far"] is False
     assert seen["at"] == [True, "Red"]
