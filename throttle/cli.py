@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "recipes": ("throttle.commands.recipes", "textbook networks, clipped and unclipped"),
     "sim serve": ("throttle.commands.sim_serve", "the CARLA-compatible server"),
     "sim render": ("throttle.commands.sim_render", "a picture or a video of a town from any pose"),
+    "sim view": ("throttle.commands.sim_view", "a running world in a browser page: camera, map, progress of runs"),
     "sim ping": ("throttle.commands.sim_ping", "exit 0 when a CARLA server ticks"),
 }
 
