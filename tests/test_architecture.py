@@ -14,11 +14,12 @@ ROOT = Path(__file__).parent.parent
 ALLOWED: dict[str, set[str]] = {
     "contracts": set(),
     "clipping": set(),
+    "training": {"contracts", "clipping"},
     "sim": {"contracts"},
-    "perception": {"contracts", "clipping", "sim"},
-    "planning": {"contracts", "clipping", "sim"},
+    "perception": {"contracts", "clipping", "training", "sim"},
+    "planning": {"contracts", "clipping", "training", "sim"},
     "control": {"contracts", "clipping", "sim"},
-    "throttle": {"contracts", "clipping", "sim", "perception", "planning", "control"},
+    "throttle": {"contracts", "clipping", "training", "sim", "perception", "planning", "control"},
 }
 
 

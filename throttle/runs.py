@@ -31,7 +31,7 @@ import yaml
 from contracts import UserError
 
 STATES = ("running", "finished", "stopped", "diverged", "failed", "killed")
-LOGGERS = ("throttle", "control", "planning", "perception", "clipping", "sim")
+LOGGERS = ("throttle", "control", "planning", "perception", "training", "clipping", "sim")
 MANIFEST = "manifest.json"
 log = logging.getLogger(__name__)
 
