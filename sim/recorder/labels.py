@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from sim.recorder.schema import MIN_PIXELS, TAGS_OF, TRAFFIC_LIGHT, CameraInfo
+from sim.sensors.actors import rotations
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -48,16 +49,11 @@ class Thing:
 @cache
 def _optics(camera: CameraInfo) -> tuple[F32, F64, F64]:
     """Rays [H, W, 3] of the pixels in the ego frame (1 m along the axis each), rotation [3, 3] camera -> ego, place."""
-    x, y, z, roll, pitch, yaw = camera.pose
-    cr, sr, cp, sp, cy, sy = np.cos(roll), np.sin(roll), np.cos(pitch), np.sin(pitch), np.cos(yaw), np.sin(yaw)
-    forward = [cy * cp, sy * cp, sp]
-    right = [cy * sp * sr - sy * cr, sy * sp * sr + cy * cr, -cp * sr]
-    up = [-cy * sp * cr - sy * sr, -sy * sp * cr + cy * sr, cp * cr]
-    turn = np.array([forward, right, up]).T
+    turn = rotations(*np.array(camera.pose[3:])[:, None])[0].astype(np.float64)
     u = (np.arange(camera.width) + 0.5 - camera.width / 2) / camera.focal
     v = (np.arange(camera.height) + 0.5 - camera.height / 2) / camera.focal
     local = np.stack(np.broadcast_arrays(1.0, u[None, :], -v[:, None]), -1)
-    return (local @ turn.T).astype(np.float32), turn, np.array([x, y, z])
+    return (local @ turn.T).astype(np.float32), turn, np.array(camera.pose[:3])
 
 
 def label(

@@ -32,6 +32,10 @@ TAGS_OF = {
 """Category -> semantic tags that its pixels have."""
 
 
+SIGNS = ("stop", "yield", *(f"speed_limit_{v}" for v in range(5, 135, 5)), "other")
+"""Types of traffic signs; the column `signs` holds indices into this."""
+
+
 def _fixed(n: int) -> pa.DataType:
     return pa.list_(pa.float32(), n)
 
@@ -106,8 +110,7 @@ class Info:
     towns: tuple[str, ...]
     cameras: dict[str, CameraInfo] = field(default_factory=dict)
     lidar: LidarInfo | None = None
-    signs: tuple[str, ...] = ()
-    """Types of traffic signs; the column `signs` holds indices into this."""
+    signs: tuple[str, ...] = SIGNS
     episodes: int = 0
     """Episodes of the whole recording."""
     config: dict[str, Any] = field(default_factory=dict)
