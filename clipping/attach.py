@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from torch.optim import Optimizer
@@ -17,6 +18,8 @@ class Attachment:
     def __init__(self, clipper: GradientClipper, optimizer: Optimizer) -> None:
         self.clipper = clipper
         self.optimizer = optimizer
+        self.seconds = 0.0
+        """Time spent on measuring and clipping; on a GPU, on asking for it."""
         self._hooks: list[Any] = [
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
@@ -39,17 +42,22 @@ class Attachment:
         if closure is None and len(args) > 1:
             closure, positional = args[1], True
         if closure is None:
-            self.clipper.before_step()
+            self._clip()
             return None
 
         def clipped() -> Any:
             loss = closure()
-            self.clipper.before_step()
+            self._clip()
             return loss
 
         if positional:
             return (args[0], clipped, *args[2:]), kwargs
         return args, {**kwargs, "closure": clipped}
+
+    def _clip(self) -> None:
+        began = perf_counter()
+        self.clipper.before_step()
+        self.seconds += perf_counter() - began
 
     def _after(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.clipper.after_step()

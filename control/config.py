@@ -40,9 +40,11 @@ class EnvConfig:
     """Arguments of the environment, e.g. town: Alder."""
     normalize: bool = False
     """Running normalisation of observations and rewards (SB3's VecNormalize). Throttle's own need none."""
+    glitches: float = 0.0
+    """Share of the training's observations that arrive 50 times too loud, as from a faulty sensor; never in tests."""
 
     def __post_init__(self) -> None:
-        _within("env.", self, worlds=(1, 65536))
+        _within("env.", self, worlds=(1, 65536), glitches=(0, 1))
 
 
 @dataclass

@@ -8,12 +8,21 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecEnv,
+    VecEnvWrapper,
+    VecMonitor,
+    VecNormalize,
+    unwrap_vec_normalize,
+)
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from contracts import UserError
 from control.config import EnvConfig
 
 OWN = "throttle/"  # ids of our own environments begin so
+LOUD = 50.0  # how many times too large a glitch makes an observation
 log = logging.getLogger(__name__)
 
 
@@ -49,6 +58,31 @@ def make_env(
     return env
 
 
+class Glitches(VecEnvWrapper):
+    """Some of the observations arrive LOUD times too large; which ones depends on seed and step alone."""
+
+    def __init__(self, env: VecEnv, share: float, seed: int) -> None:
+        super().__init__(env)
+        self.share, self.seed_of_glitches, self.steps = share, seed, 0
+
+    def _spoilt(self, obs: VecEnvObs) -> VecEnvObs:
+        assert isinstance(obs, np.ndarray)
+        hit = np.random.default_rng((self.seed_of_glitches, self.steps)).random(len(obs)) < self.share
+        self.steps += 1
+        spoilt = obs.copy()
+        spoilt[hit] *= LOUD
+        return spoilt
+
+    def reset(self) -> VecEnvObs:
+        """Start all worlds."""
+        return self._spoilt(self.venv.reset())
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Advance all worlds; rewards are those of the world as it is."""
+        obs, rewards, dones, infos = self.venv.step_wait()
+        return self._spoilt(obs), rewards, dones, infos
+
+
 def _is_own(env: VecEnv) -> bool:
     return hasattr(env, "batch") and hasattr(env.batch, "world")
 
@@ -60,6 +94,8 @@ def _arrays(owner: object) -> dict[str, np.ndarray]:
 def save_state(env: VecEnv) -> bytes:
     """Everything that the environments' future depends on; empty parts where an environment cannot be copied."""
     state: dict[str, Any] = {}
+    if isinstance(env, Glitches):
+        state["glitches"] = env.steps
     normalizer = unwrap_vec_normalize(env)
     if normalizer is not None:
         names = ("obs_rms", "ret_rms", "returns", "old_reward", "old_obs")
@@ -86,6 +122,8 @@ def save_state(env: VecEnv) -> bytes:
 def load_state(env: VecEnv, data: bytes) -> bool:
     """Return to a saved state. False where the environments must be reset, because they could not be saved."""
     state = pickle.loads(data)
+    if isinstance(env, Glitches):
+        env.steps = state["glitches"]
     normalizer = unwrap_vec_normalize(env)
     if normalizer is not None:
         vars(normalizer).update(state["normalizer"])

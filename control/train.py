@@ -23,7 +23,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from clipping import NonFiniteGradientError, Sb3Attachment
 from contracts.runs import Progress, RunDirectory, Tracking
 from control.config import ControlConfig
-from control.env import load_state, make_env, save_state
+from control.env import Glitches, load_state, make_env, save_state
 from control.model import ALGORITHMS, attach_clipping, build, parameters_finite, set_threads, weights_hash
 
 EPISODES_SHOWN = 200  # episodes that the shown return and completion are the mean of
@@ -53,6 +53,8 @@ class Result:
     checkpoint: Path | None
     clipping: dict[str, str]
     """What the threshold did, in words, by optimiser."""
+    clip_seconds: float
+    """Part of `seconds` that measuring and clipping gradients took."""
 
 
 def train(
@@ -71,7 +73,7 @@ def train(
     """
     began = time.perf_counter()
     set_threads(config)
-    env = make_env(config.env, config.seed)
+    env = make_training_env(config)
     checkpoint = run.latest() if resume else None
     if checkpoint is None:
         model = build(config, env)
@@ -112,7 +114,14 @@ def train(
         final_weights=weights_hash(model),
         checkpoint=run.latest(),
         clipping={name: " ".join(str(clipper.summary()).split()) for name, clipper in clippers.items()},
+        clip_seconds=sum(handle.seconds for handle in clippers.handles),
     )
+
+
+def make_training_env(config: ControlConfig) -> VecEnv:
+    """The environments that a training sees: with sensor glitches, where it is to have them."""
+    env = make_env(config.env, config.seed)
+    return Glitches(env, config.env.glitches, config.seed) if config.env.glitches else env
 
 
 def save(folder: Path, model: BaseAlgorithm, clippers: Sb3Attachment, env: VecEnv, initial: str) -> None:

@@ -102,19 +102,20 @@ def _evaluate(demo: Demo, console: Console) -> dict[str, dict[str, dict[str, Any
 
 def _report(demo: Demo, results: dict[str, dict[str, dict[str, Any]]], console: Console) -> None:
     """Table, verdict, plot, and where everything lies."""
+    from throttle.compare.verdict import judge, sentence
     from throttle.plots import comparison
     from throttle.runs import write_atomic
-    from throttle.verdict import paired, sentence
 
     seeds = demo.config.seeds
     lines = []
     for town, policies in results.items():
         console.print(_table(town, policies, demo))
         metric = METRIC if METRIC in policies["untrained"]["figures"] else "return"
-        per_arm = [[policies[f"{arm}-seed{seed}"]["figures"][metric] for seed in seeds] for arm in ARMS]
-        lost = [sum(demo.summary(arm, seed)["state"] == "diverged" for seed in seeds) for arm in ARMS]
+        scores = {arm: [policies[f"{arm}-seed{seed}"]["figures"][metric] for seed in seeds] for arm in ARMS}
+        lost = {arm: sum(demo.summary(arm, seed)["state"] == "diverged" for seed in seeds) for arm in ARMS}
         name = "points of carla-lb-2.0" if metric == METRIC else "return"
-        verdict = sentence(paired(*per_arm), name, demo.config.episodes, (lost[0], lost[1]))
+        (found,) = judge(scores, ARMS[1], lost)
+        verdict = sentence(found, name, f"{demo.config.episodes} routes each")
         lines.append(f"{town + ': ' if town else ''}{verdict}")
     for line in lines:
         console.print(line, highlight=False, style="bold")

@@ -1,0 +1,167 @@
+"""What may be said about a difference between two arms, and in what words.
+
+A difference is claimed only where the 95% interval of the IQM's difference leaves zero out and an exact permutation
+test, adjusted for the number of arms compared, stays under 5%. Tests count how often this claims a difference that is
+not there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from throttle.compare import statistics as s
+from throttle.compare.statistics import Interval, Scores
+
+LEVEL = 0.05
+MANY = 200
+"""More runs than this are called out of reach."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One arm against the baseline."""
+
+    arm: str
+    baseline: str
+    runs: int
+    """Runs an arm (seeds)."""
+    tasks: int
+    score: Interval
+    """IQM of the arm."""
+    baseline_score: Interval
+    difference: Interval
+    """IQM of the arm minus that of the baseline."""
+    improvement: Interval
+    """P(a run of the arm scores higher than one of the baseline)."""
+    p: float
+    """Of the permutation test, adjusted for all arms that were compared with the baseline (Holm)."""
+    diverged: tuple[int, int]
+    """Diverged runs of the arm and of the baseline."""
+    diverged_p: float
+    """Fisher's exact test of these."""
+    needed: float
+    """Runs an arm that would show the difference seen, were it the true one, in 4 of 5 comparisons; inf without one."""
+
+    @property
+    def claim(self) -> str:
+        """better, worse or none."""
+        if self.p > LEVEL or self.difference.low <= 0.0 <= self.difference.high:
+            return "none"
+        return "better" if self.difference.value > 0 else "worse"
+
+    @property
+    def more(self) -> float:
+        """How many more seeds an arm it would take; 0 where a difference is claimed, inf where none would do."""
+        return 0.0 if self.claim != "none" else max(1.0, self.needed - self.runs)
+
+
+def judge(
+    scores: Mapping[str, Scores | Sequence[float]], baseline: str, diverged: Mapping[str, int] | None = None
+) -> list[Verdict]:
+    """A verdict on every arm but the baseline.
+
+    scores: arm -> [runs, tasks] (or [runs]), higher is better, a diverged run counted with what it is worth.
+    Raises KeyError without the baseline, ValueError for scores that are no numbers.
+    """
+    lost = diverged or {}
+    arrays = {arm: s.as_scores(np.asarray(values, np.float64)) for arm, values in scores.items()}
+    base = arrays[baseline]
+    others = [arm for arm in arrays if arm != baseline]
+    adjusted = s.holm([s.permutation_p(arrays[arm], base) for arm in others])
+    found = []
+    for arm, p in zip(others, adjusted):
+        mine = arrays[arm]
+        counts = lost.get(arm, 0), lost.get(baseline, 0)
+        found.append(
+            Verdict(
+                arm=arm,
+                baseline=baseline,
+                runs=min(len(mine), len(base)),
+                tasks=base.shape[1],
+                score=s.iqm_interval(mine),
+                baseline_score=s.iqm_interval(base),
+                difference=s.difference(mine, base),
+                improvement=s.probability_of_improvement(mine, base),
+                p=p,
+                diverged=counts,
+                diverged_p=s.fisher_p(counts[0], mine.size, counts[1], base.size),
+                needed=s.runs_needed(mine, base),
+            )
+        )
+    return found
+
+
+def sentence(found: Verdict, metric: str, detail: str = "") -> str:
+    """The verdict in plain words, from the numbers alone. metric: e.g. "points of carla-lb-2.0"."""
+    n = f"n = {found.runs} seed{'s' if found.runs > 1 else ''} an arm{', ' + detail if detail else ''}"
+    d, i = found.difference, found.improvement
+    start = f"{found.arm} - {found.baseline}: {number(d.value, True)} {metric}"
+    lost = ""
+    if any(found.diverged):
+        sure = f" (a difference in itself, p = {found.diverged_p:.2g})" if found.diverged_p <= LEVEL else ""
+        lost = f" Trainings that diverged: {found.diverged[0]} {found.arm}, {found.diverged[1]} {found.baseline}{sure}."
+    if found.runs == 1:
+        return f"{start} ({n}). One seed: no difference can be claimed.{lost}"
+    facts = (
+        f"95% interval {number(d.low, True)} to {number(d.high, True)}; a run of {found.arm} beats one of "
+        f"{found.baseline} in {i.value:.0%} of pairs; p = {found.p:.2g}"
+    )
+    if found.claim != "none":
+        return f"{start}, {facts} ({n}). {found.arm} is {found.claim} than {found.baseline}.{lost}"
+    return f"{start}, {facts} ({n}). No difference can be claimed. {more_words(found)}{lost}"
+
+
+def more_words(found: Verdict) -> str:
+    """How many more seeds it would take, in words; empty where a difference is claimed."""
+    if found.claim != "none":
+        return ""
+    if math.isinf(found.needed):
+        return "The arms scored alike: no number of further seeds can be named."
+    if found.needed > MANY:
+        return f"A difference as small as this would take more than {MANY} seeds an arm to show."
+    if found.needed <= found.runs:
+        return "A few more seeds would tell: so many should have shown a difference of this size."
+    return f"If it is real, about {found.more:.0f} more seeds an arm would show it (4 times in 5)."
+
+
+def number(value: float, signed: bool = False) -> str:
+    """Three or more digits, one after the point for large numbers."""
+    plus = "+" if signed else ""
+    return (
+        f"{value:{plus}.1f}" if abs(value) >= 10 else f"{value:{plus}.2f}" if abs(value) >= 1 else f"{value:{plus}.3f}"
+    )
+
+
+def headline(verdicts: Sequence[Verdict], metric: str) -> str:
+    """One sentence for somebody in a hurry. A result against clipping is as loud as one for it."""
+    if not verdicts:
+        return "There is nothing to compare: a single arm."
+    base = verdicts[0].baseline
+    better = [v.arm for v in verdicts if v.claim == "better"]
+    worse = [v.arm for v in verdicts if v.claim == "worse"]
+    steadier = [v for v in verdicts if v.diverged_p <= LEVEL]
+    parts = []
+    if better:
+        parts.append(f"{_and(better)} scored better than {base}")
+    if worse:
+        parts.append(f"{_and(worse)} scored worse than {base}")
+    if not parts:
+        parts.append(f"No difference in {metric} can be claimed between {base} and {_and([v.arm for v in verdicts])}")
+    text = ", and ".join(parts) + "."
+    for v in steadier:
+        text += f" {v.diverged[1]} runs of {base} diverged, {v.diverged[0]} of {v.arm}."
+    if (
+        not better
+        and any(v.baseline == "none" for v in verdicts)
+        and not any(v.diverged[0] < v.diverged[1] for v in steadier)
+    ):
+        text = f"Clipping did not help here. {text}"
+    return text
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
