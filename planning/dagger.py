@@ -1,0 +1,166 @@
+"""Rounds of DAgger (Ross et al. 2011, arXiv:1011.0686): the planner drives, the expert says what it would have done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts import ObjectClass
+from planning.data import REASONS, Episodes
+from planning.planner import BatchDriver, batch_scenes
+from planning.scenes import Scenes
+from sim.driving.batch import Batch, BatchConfig
+from sim.driving.expert import Expert, ExpertConfig
+from sim.driving.plans import Plans
+from sim.driving.routes import NamedRoute, named_routes
+from sim.driving.surroundings import STATIC_IDS, WALKER_IDS, from_world
+from sim.roads import load
+
+F32 = NDArray[np.float32]
+NOISE_EVERY, NOISE_TIME = 12.0, 1.5
+"""Seconds between two pushes of the wheel where the expert drives, on average; and how long one lasts."""
+NOISE_STEER = 0.12
+"""Standard deviation of such a push, a share of the wheel's range."""
+DENSITIES = (3.0, 6.0, 12.0)
+"""Of the traffic in the parts of a round; see sim.driving.batch.BatchConfig."""
+
+
+class Advisors:
+    """An expert for each world of a batch."""
+
+    def __init__(self, batch: Batch, every: int = 1) -> None:
+        """every: steps of the batch between two questions."""
+        config = ExpertConfig(dt=batch.config.dt * every)
+        self._batch = batch
+        self._experts = [Expert(batch.network, named.route, config) for named in batch.routes]
+        self.plans = Plans.empty(len(batch.routes))
+        self.reason = np.zeros(len(batch.routes), np.int64)
+
+    def ask(self, worlds: NDArray[np.int64]) -> None:
+        """Have `plans` and `reason` of these worlds say what their experts would do now."""
+        for w in worlds.tolist():
+            decision = self._experts[w].act(from_world(self._batch.world, w))
+            self.plans.path[w], self.plans.speed[w] = decision.plan.path, decision.plan.speed
+            self.reason[w] = REASONS.index(decision.reason) if decision.reason in REASONS else 0
+
+
+class Recording:
+    """States of a batch with the experts' answers, a step at a time."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._steps: list[tuple[Any, ...]] = []
+
+    def add(self, advisors: Advisors, time: float) -> None:
+        """Keep the present state of the worlds that are still driven."""
+        batch = self._batch
+        w = np.flatnonzero(batch.active)
+        if not len(w):
+            return
+        truth, vehicles = batch.world.truth, batch.world.state.vehicles
+        kind, slot = truth.kind[w, 0], truth.slot[w, 0].astype(np.int64)
+        ids = slot + np.where(kind == ObjectClass.PEDESTRIAN, WALKER_IDS, 0)
+        ids = np.where(kind < 0, -1, ids + np.where(kind == ObjectClass.STATIC, STATIC_IDS, 0))
+        pose = np.stack([vehicles.x[w, 0], vehicles.y[w, 0], vehicles.yaw[w, 0]], 1)
+        scenes = Scenes(*(field[w] for field in batch_scenes(batch).numpy()))
+        plans = advisors.plans
+        self._steps.append(
+            (w, scenes, ids, pose, plans.path[w], plans.speed[w], advisors.reason[w], np.full(len(w), time, np.float32))
+        )
+
+    def episodes(self) -> Episodes:
+        """Everything kept, world by world."""
+        world, scenes, ids, pose, path, speed, reason, time = zip(*self._steps, strict=True)
+        worlds = np.concatenate(world)
+        order = np.argsort(worlds, kind="stable")
+        batch = self._batch
+
+        def joined(parts: Sequence[Any]) -> Any:
+            return np.concatenate(parts)[order]
+
+        return Episodes(
+            scenes=Scenes(*(joined(fields) for fields in zip(*scenes, strict=True))),
+            ids=joined(ids),
+            pose=joined(pose),
+            path=joined(path),
+            speed=joined(speed),
+            episode=worlds[order].astype(np.int64),
+            time=joined(time),
+            reason=joined(reason),
+            towns=[named.town for named in batch.routes],
+            names=[named.name for named in batch.routes],
+            densities=[batch.config.density] * len(batch.routes),
+        )
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How a recording is driven. seconds: simulated, at most. every: steps between two states that are kept.
+
+    expert: share of the worlds that the expert drives, with pushes of the wheel; the planner drives the others.
+    """
+
+    seconds: float = 60.0
+    every: int = 5
+    expert: float = 0.0
+
+
+def drive(
+    batch: Batch,
+    driver: BatchDriver | None,
+    lesson: Lesson,
+    seed: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> Episodes | None:
+    """Drive a batch and keep what the experts would have done; None where it was stopped.
+
+    driver: the planner; without one the expert drives all worlds.
+    """
+    random = np.random.default_rng(seed)
+    worlds = len(batch.routes)
+    by_expert = random.random(worlds) < (lesson.expert if driver is not None else 1.0)
+    advisors, kept = Advisors(batch), Recording(batch)
+    dt, push, left = batch.config.dt, np.zeros(worlds, np.float32), np.zeros(worlds)
+    steps = round(lesson.seconds / dt)
+    for step in range(steps):
+        if stop():
+            return None
+        if not batch.active.any():
+            break
+        asked = batch.active if step % lesson.every == 0 else batch.active & by_expert
+        advisors.ask(np.flatnonzero(asked))
+        if step % lesson.every == 0:
+            kept.add(advisors, step * dt)
+        plans = Plans(advisors.plans.path.copy(), advisors.plans.speed.copy())
+        if driver is not None:
+            learned = driver.plan(batch)
+            plans.path[~by_expert], plans.speed[~by_expert] = learned.path[~by_expert], learned.speed[~by_expert]
+        begins = by_expert & (left <= 0) & (random.random(worlds) < dt / NOISE_EVERY)
+        push[begins] = random.normal(0, NOISE_STEER, int(begins.sum()))
+        left[begins] = NOISE_TIME
+        left -= dt
+        control = batch.tracker.act(plans, batch.world.truth.ego[:, 0])
+        control[:, 2] = np.clip(control[:, 2] + np.where(left > 0, push, 0.0), -1.0, 1.0)
+        control[~batch.active] = 0.0, 1.0, 0.0
+        batch.drive(control)
+    return kept.episodes()
+
+
+def lessons(
+    towns: Sequence[str], worlds: int, seed: int, config: BatchConfig | None = None
+) -> list[tuple[str, list[NamedRoute], BatchConfig]]:
+    """Routes of the training split for about `worlds` worlds: a part for each pair of a town and a traffic density."""
+    config = config or BatchConfig()
+    parts = [(town, density) for town in towns for density in DENSITIES]
+    found = []
+    for number, (town, density) in enumerate(parts):
+        count = worlds // len(parts) + (number < worlds % len(parts))
+        if count:
+            routes = named_routes(load(town), "train", count, seed=seed)
+            own = replace(config, density=density, seed=(seed * 977 + 7919 * number) % (1 << 30))
+            found.append((town, routes, own))
+    return found

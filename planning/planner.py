@@ -1,0 +1,92 @@
+"""A trained planner at work: Scene to Plan, or many worlds at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from contracts import Plan, Scene, UserError
+from planning.config import NetConfig
+from planning.model import PlanningNet, to_plan
+from planning.scenes import FAR, OBJECT_FIELDS, Scenes, from_scenes, straighten
+from sim.driving.batch import Batch
+from sim.driving.plans import Plans
+from training import load_weights
+
+PREFIX = "net."
+
+
+class Planner:
+    """`plan(scene)`: one Scene to a Plan. `plans(scenes)`: many at once."""
+
+    def __init__(self, net: PlanningNet) -> None:
+        self.net = net.eval()
+        self._objects, self._points = net.config.objects, net.config.route_points
+
+    def plan(self, scene: Scene) -> Plan:
+        """What to drive, given what is known; the result passes Plan.validate()."""
+        return self.plans([scene])[0]
+
+    def plans(self, scenes: Sequence[Scene]) -> list[Plan]:
+        """A plan for each scene."""
+        found = self.rows(from_scenes(scenes, self._objects, self._points).torch())
+        return [found.plan(k) for k in range(len(scenes))]
+
+    def rows(self, scenes: Scenes) -> Plans:
+        """Plans for tensor scenes."""
+        with torch.inference_mode():
+            path, speed = to_plan(self.net(scenes))
+        return Plans(path.numpy(), speed.numpy())
+
+
+def load_planner(path: Path, config: NetConfig) -> Planner:
+    """The planner of a weights file or a checkpoint's folder; raises UserError where they do not fit the network."""
+    net = PlanningNet(config)
+    found = load_weights(path)
+    state = {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{path}: not the weights of this network: {' '.join(str(error).split())[:200]}") from None
+    return Planner(net)
+
+
+def batch_scenes(batch: Batch) -> Scenes:
+    """The true scenes of all worlds of a batch, as tensors."""
+    truth = batch.world.truth
+    objects = np.zeros((*truth.kind[:, 0].shape, OBJECT_FIELDS), np.float32)
+    objects[..., :7] = truth.objects[:, 0, :, :7]
+    objects[..., 7] = truth.kind[:, 0] >= 0
+    rules = np.stack(
+        [np.minimum(truth.stop_distance[:, 0], FAR), truth.stop_sign[:, 0], truth.speed_limit[:, 0]], 1
+    ).astype(np.float32)
+    return Scenes(
+        ego=truth.ego[:, 0].copy(),
+        objects=objects,
+        kind=truth.kind[:, 0].astype(np.int64),
+        route=straighten(truth.route[:, 0]).copy(),
+        light=truth.light[:, 0].astype(np.int64),
+        rules=rules,
+    ).torch()
+
+
+class BatchDriver:
+    """A planner at the wheel of every world of a sim.driving.batch.Batch."""
+
+    def __init__(self, planner: Planner, spoil: Callable[[Scenes], Scenes] = lambda scenes: scenes) -> None:
+        """spoil: what to do to the true scenes before the planner sees them."""
+        self.planner, self.spoil = planner, spoil
+
+    def begin(self, batch: Batch) -> None:
+        """Nothing is kept between steps."""
+
+    def plan(self, batch: Batch) -> Plans:
+        """Plans for all worlds; those of worlds that are not driven any more stand."""
+        active = np.flatnonzero(batch.active)
+        plans = Plans.empty(len(batch.routes))
+        found = self.planner.rows(self.spoil(batch_scenes(batch).take(torch.from_numpy(active))))
+        plans.path[active], plans.speed[active] = found
+        return plans

@@ -1,0 +1,152 @@
+"""What the network is told about a scene: features of the ego, of each object and of pieces of the route.
+
+All are computed from a Scene alone, by torch operations without data-dependent shapes, so they are part of the exported
+network. Lengths are divided by typical values so that most features lie in [-2, 2].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from contracts import LightState, ObjectClass
+from planning.scenes import (
+    HALF_LENGTH,
+    HALF_WIDTH,
+    LENGTH,
+    SPEED,
+    SPEED_LIMIT,
+    STOP_DISTANCE,
+    STOP_SIGN,
+    VX,
+    VY,
+    WIDTH,
+    YAW,
+    Scenes,
+)
+
+AHEAD = (1.0, 2.0, 4.0)
+"""Seconds for which an object's place on the route is also told, had it gone straight on."""
+EGO_FEATURES = 19
+OBJECT_FEATURES = 26 + len(ObjectClass) + 2 * len(AHEAD)
+POINT_FEATURES = 4
+
+
+def on_route(points: Tensor, route: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where points [B, P, 2] lie along a route [B, R, 2] with points 1 m apart.
+
+    Returns (along, beside, tangent): metres along from the route's first point and metres to its right [B, P], and the
+    route's direction there [B, P, 2]. Beyond its ends the route goes on straight.
+    """
+    gap = (points[:, :, None, :] - route[:, None, :, :]).square().sum(-1)
+    nearest = gap.argmin(-1)
+    # the direction at a point: from its predecessor to its successor
+    ends = torch.cat([route[:, :1], route, route[:, -1:]], 1)
+    way = ends[:, 2:] - ends[:, :-2]
+    way = way / way.norm(dim=-1, keepdim=True).clamp_min(1e-3)
+    index = nearest[..., None].expand(-1, -1, 2)
+    tangent, foot = way.gather(1, index), route.gather(1, index)
+    offset = points - foot
+    along = nearest + (offset * tangent).sum(-1)
+    beside = offset[..., 1] * tangent[..., 0] - offset[..., 0] * tangent[..., 1]
+    return along, beside, tangent
+
+
+def ego_features(scenes: Scenes) -> Tensor:
+    """[B, EGO_FEATURES]. The ego's acceleration and steering are left out: copying them predicts a recorded expert
+    well and drives badly (de Haan et al. 2019, causal confusion).
+    """
+    ego, rules, route = scenes.ego, scenes.rules, scenes.route
+    speed, limit, stop = ego[:, SPEED], rules[:, SPEED_LIMIT], rules[:, STOP_DISTANCE]
+    rest = (stop - 0.5 * ego[:, LENGTH]).clamp_min(0.0)  # metres that the bumper has left
+    heading = route[:, 2] - route[:, 0]
+    heading = heading / heading.norm(dim=-1, keepdim=True).clamp_min(1e-3)
+    beside = heading[:, 1] * route[:, 0, 0] - heading[:, 0] * route[:, 0, 1]
+    light = torch.nn.functional.one_hot(scenes.light, len(LightState)).to(ego.dtype)
+    columns = [
+        speed / 10.0,
+        ego[:, LENGTH] / 5.0,
+        ego[:, WIDTH] / 2.0,
+        limit / 15.0,
+        (limit - speed) / 10.0,
+        (speed < 0.1).to(ego.dtype),
+        (1.0 - rest / 60.0).clamp_min(0.0),
+        (1.0 - rest / 20.0).clamp_min(0.0),
+        (1.0 - rest / 5.0).clamp_min(0.0),
+        (speed.square() / (2.0 * rest + 1.0) / 4.0).clamp_max(3.0),  # deceleration that a stop there takes
+        rules[:, STOP_SIGN],
+        beside / 2.0,
+        heading[:, 1] * 2.0,
+        route[:, 10, 1] / 5.0,
+        route[:, 20, 1] / 10.0,
+    ]
+    return torch.cat([torch.stack(columns, 1), light], 1)
+
+
+def object_features(scenes: Scenes) -> Tensor:
+    """[B, N, OBJECT_FEATURES]; where there is no object, whatever comes out of zeros."""
+    ego, objects, route = scenes.ego, scenes.objects, scenes.route
+    batch, count = objects.shape[0], objects.shape[1]
+    centre, velocity, yaw = objects[..., :2], objects[..., VX : VY + 1], objects[..., YAW]
+    half = objects[..., HALF_LENGTH : HALF_WIDTH + 1]
+    later = [centre] + [centre + t * velocity for t in AHEAD]
+    along, beside, tangent = on_route(torch.cat(later, 1), route)
+    along, beside = along.reshape(batch, -1, count), beside.reshape(batch, -1, count)
+    tangent = tangent[:, :count]
+    cos, sin = yaw.cos(), yaw.sin()
+    turn_cos = cos * tangent[..., 0] + sin * tangent[..., 1]
+    turn_sin = sin * tangent[..., 0] - cos * tangent[..., 1]
+    with_route = (velocity * tangent).sum(-1)
+    across = velocity[..., 1] * tangent[..., 0] - velocity[..., 0] * tangent[..., 1]
+    reach_along = half[..., 0] * turn_cos.abs() + half[..., 1] * turn_sin.abs()
+    reach_beside = half[..., 0] * turn_sin.abs() + half[..., 1] * turn_cos.abs()
+    speed, nose = ego[:, SPEED : SPEED + 1], 0.5 * ego[:, LENGTH : LENGTH + 1]
+    here = along[:, 0]
+    gap = here - reach_along - nose
+    room = beside[:, 0].abs() - reach_beside - 0.5 * ego[:, WIDTH : WIDTH + 1]
+    closing = speed - with_route
+    ahead = (gap > -2.0 * nose).to(ego.dtype)
+    columns = [
+        centre[..., 0] / 30.0,
+        centre[..., 1] / 15.0,
+        cos,
+        sin,
+        velocity[..., 0] / 10.0,
+        velocity[..., 1] / 5.0,
+        half[..., 0] / 3.0,
+        half[..., 1],
+        objects[..., 7],
+        here / 30.0,
+        beside[:, 0].clamp(-20.0, 20.0) / 5.0,
+        turn_cos,
+        turn_sin,
+        with_route / 10.0,
+        across / 5.0,
+        (gap / 30.0).clamp(-1.0, 2.0),
+        (1.0 - gap.abs() / 8.0).clamp_min(0.0),
+        (room / 4.0).clamp(-1.0, 2.0),
+        (1.0 - room / 1.0).clamp(0.0, 1.0),
+        (room < 0.4).to(ego.dtype) * ahead,
+        closing / 10.0,
+        ((room < 0.4).to(ego.dtype) * ahead) * (closing.clamp_min(0.0) / gap.clamp_min(1.0)).clamp_max(1.0),
+        (gap.clamp_min(0.0) / (speed + 1.0) / 5.0).clamp_max(2.0),
+        (room.clamp_min(0.0) / (across.abs() + 0.5) / 5.0).clamp_max(2.0) * across.sign() * -beside[:, 0].sign(),
+        (velocity.square().sum(-1) < 0.25).to(ego.dtype),
+        torch.ones_like(here),
+    ]
+    for k in range(1, len(AHEAD) + 1):
+        columns += [(along[:, k] / 30.0).clamp(-2.0, 3.0), beside[:, k].clamp(-20.0, 20.0) / 5.0]
+    kind = torch.nn.functional.one_hot(scenes.kind.clamp_min(0), len(ObjectClass)).to(ego.dtype)
+    return torch.cat([torch.stack(columns, -1), kind], -1)
+
+
+def route_features(route: Tensor, chunk: int) -> Tensor:
+    """[B, R / chunk, chunk * POINT_FEATURES]: points and directions, pieces of `chunk` points."""
+    batch, count = route.shape[0], route.shape[1]
+    distance = torch.arange(count, dtype=route.dtype, device=route.device)
+    step = torch.cat([route[:, 1:] - route[:, :-1], route[:, -1:] - route[:, -2:-1]], 1)
+    step = step / step.norm(dim=-1, keepdim=True).clamp_min(1e-3)
+    features = torch.stack(
+        [route[..., 0] / (distance + 3.0), route[..., 1] / (0.6 * distance + 2.0), step[..., 0], step[..., 1]], -1
+    )
+    return features.reshape(batch, count // chunk, chunk * POINT_FEATURES)

@@ -1,0 +1,187 @@
+"""Train a planner: rows of a dataset through the shared loop, then rounds of DAgger where asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from contracts.runs import Progress, RunDirectory, Tracking
+from planning.config import AugmentConfig, PlanningConfig
+from planning.dagger import Lesson, drive, lessons
+from planning.data import Examples, join, load
+from planning.losses import losses
+from planning.model import FORECAST_TIMES, PlanningNet, to_plan
+from planning.perturb import augment
+from planning.phases import Phase, PhaseProgress, PhaseTracking
+from planning.planner import BatchDriver, Planner
+from planning.scenes import Scenes
+from sim.driving.batch import Batch
+from sim.roads import load as load_town
+from training import Data, Draw, Module, Result, fit, load_weights, weights_hash
+
+SEED_STRIDE = 1_000_003
+"""Between the seeds of two rounds."""
+log = logging.getLogger(__name__)
+
+
+class ExampleSet(Dataset[Draw]):
+    """Examples for the loop: a draw stands for itself until `gather` makes a batch of many at once."""
+
+    def __init__(self, examples: Examples, config: AugmentConfig) -> None:
+        self.examples, self.config = examples, config
+
+    def __len__(self) -> int:
+        return self.examples.rows
+
+    def __getitem__(self, draw: Draw) -> Draw:
+        return draw
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Draws to a batch; picklable, so that DDP's processes can have it."""
+
+    train: ExampleSet
+    validation: ExampleSet
+
+    def __call__(self, draws: list[Draw]) -> Examples:
+        """The rows drawn; those of the training set augmented with the draws' own seeds."""
+        rows = torch.tensor([draw.item for draw in draws])
+        if draws[0].seed is None:
+            return self.validation.examples.take(rows)
+        random = torch.Generator().manual_seed(draws[0].seed)
+        return augment(self.train.examples.take(rows), self.train.config, random)
+
+
+class Learner(Module):
+    """The network with its loss and its open-loop figures."""
+
+    def __init__(self, config: PlanningConfig) -> None:
+        super().__init__()
+        self.settings = config
+        self.net = PlanningNet(config.net)
+
+    def training_step(self, batch: Examples, number: int) -> dict[str, Tensor]:
+        """The loss and its terms."""
+        return losses(self.net(batch.scenes), batch, self.settings.loss)
+
+    def validation_step(self, batch: Examples, number: int) -> Any:
+        """Sums over the batch: rows, loss, path ADE and FDE, speed ADE and FDE."""
+        output = self.net(batch.scenes)
+        path, speed = to_plan(output)
+        gap = (path - batch.path).norm(dim=-1)
+        slip = (speed - batch.speed).abs()
+        rows = float(len(path))
+        means = [losses(output, batch, self.settings.loss)["loss"], gap.mean(), gap[:, -1].mean(), slip.mean(),
+                 slip[:, -1].mean()]  # fmt: skip
+        return [rows, *(float(value) * rows for value in means)]
+
+    def validation_figures(self, results: list[list[float]]) -> dict[str, float]:
+        """Means over the set; metres and m/s."""
+        rows, *sums = np.sum(results, axis=0)
+        names = ("loss", "path_ade", "path_fde", "speed_ade", "speed_fde")
+        return {name: float(value / rows) for name, value in zip(names, sums)}
+
+
+def recorded(config: PlanningConfig, split: str, rows: int = 0) -> Examples:
+    """The examples of a split; at most `rows` of them, evenly spread, where not 0."""
+    found = load(config.dataset, split).examples(FORECAST_TIMES, config.net.objects, config.net.route_points)
+    if rows and found.rows > rows:
+        found = found.take(torch.linspace(0, found.rows - 1, rows).long())
+    return found
+
+
+def train(
+    config: PlanningConfig,
+    run: RunDirectory,
+    tracking: Tracking,
+    progress: Progress,
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Train as `config` says, or go on from the run's newest checkpoint; the last weights are the run's best.pt.
+
+    A resumed training continues as if nothing had happened, to the last bit, rounds of DAgger included: what a round
+    added is kept in the run's folder.
+    """
+    examples = recorded(config, "train")
+    validation = ExampleSet(recorded(config, "validation", config.validation_rows), config.augment)
+    torch.manual_seed(config.seed)
+    learner = Learner(config)
+    initial = weights_hash(learner)
+    first = config.train.total(examples.rows)
+    total = first + config.dagger.rounds * config.dagger.steps
+    for number in range(config.dagger.rounds + 1):
+        begin = first + (number - 1) * config.dagger.steps if number else 0
+        steps = config.dagger.steps if number else first
+        settings = config.train
+        if number:
+            added = taught(config, learner, number, run.path, stop)
+            if added is None:
+                return _stopped(run, begin, initial, learner)
+            examples = join([examples, added])
+            settings = replace(settings, steps=steps, epochs=0.0, lr=config.dagger.lr)
+        newest = run.latest() if resume else None
+        if newest is not None and int(newest.name) >= begin + steps and number < config.dagger.rounds:
+            learner.load_state_dict(load_weights(newest))
+            continue
+        data_set = ExampleSet(examples, config.augment)
+        result = fit(
+            learner,
+            Data(data_set, validation, Gather(data_set, validation)),
+            settings,
+            config.clip,
+            Phase(run, begin, total),
+            PhaseTracking(tracking, begin),
+            PhaseProgress(progress, begin, total),
+            seed=config.seed + SEED_STRIDE * number,
+            resume=resume,
+            stop=stop,
+        )
+        result = replace(result, step=begin + result.step, initial_weights=initial)
+        if result.state != "finished":
+            break
+    return result
+
+
+def taught(
+    config: PlanningConfig, learner: Learner, number: int, folder: Path, stop: Callable[[], bool]
+) -> Examples | None:
+    """What round `number` of DAgger adds; kept in the run's folder, so that it is driven once. None: stopped."""
+    kept = folder / f"dagger-{number}.pt"
+    if kept.exists():
+        values = torch.load(kept, weights_only=True)
+        return Examples(Scenes(*values["scenes"]), *values["rest"])
+    settings = config.dagger
+    seed = config.seed + SEED_STRIDE * number
+    lesson = Lesson(settings.seconds, settings.every, settings.expert / number)
+    driver = BatchDriver(Planner(learner.net))
+    parts = []
+    for town, routes, traffic in lessons(settings.towns, settings.worlds, seed):
+        episodes = drive(Batch(load_town(town), routes, traffic), driver, lesson, seed, stop)
+        if episodes is None:
+            return None
+        parts.append(episodes.examples(FORECAST_TIMES, config.net.objects, config.net.route_points))
+    learner.train()
+    added = join(parts)
+    log.info("round %d of DAgger added %d rows", number, added.rows)
+    temporary = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        torch.save({"scenes": list(added.scenes), "rest": list(added[1:])}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, kept)
+    return added
+
+
+def _stopped(run: RunDirectory, step: int, initial: str, learner: Learner) -> Result:
+    return Result("stopped", step, 0.0, "", initial, weights_hash(learner), run.latest(), {}, {}, 0.0, "")
