@@ -48,6 +48,10 @@ class Learned:
         actions, self._memory = self.model.predict(obs, self._memory, starts, deterministic=True)
         return actions
 
+    def look(self, obs: Any, starts: NDArray[np.bool_]) -> NDArray[Any]:
+        """What the model would do, without taking it into its memory."""
+        return self.model.predict(obs, self._memory, starts, deterministic=True)[0]
+
 
 class Constant:
     """The same action always."""

@@ -260,7 +260,7 @@ class _Watch(BaseCallback):
             subsystem, alone = self.config.clip.subsystem, len(self.clippers) == 1
             self.tracking.rows(
                 f"clip_{subsystem}" if alone else f"clip_{subsystem}_{name}",
-                [{"timestep": step, "step": r["step"], **{f: _plain(r[f]) for f in fields}} for r in records],
+                [{"timestep": step, "step": r["step"], **{f: plain(r[f]) for f in fields}} for r in records],
             )
             prefix = f"clip/{subsystem}/" + ("" if alone else f"{name}/")
             for field in fields:
@@ -273,5 +273,6 @@ class _Watch(BaseCallback):
             self.tracking.scalars(values, step)
 
 
-def _plain(value: Any) -> float | int:
+def plain(value: Any) -> float | int:
+    """A value of a telemetry record for a table: flags as 0 and 1."""
     return int(value) if isinstance(value, bool) else float(value)
