@@ -19,10 +19,10 @@ from clipping.attach import Attachment
 from clipping.clipper import GradientClipper
 from clipping.config import STRATEGIES, ClipConfig, StrategyConfig
 from clipping.errors import ClippingError, NonFiniteGradientError
+from clipping.explain import Explanation
 from clipping.per_sample import per_sample_backward
 from clipping.sb3 import Sb3Attachment, attach_sb3
 from clipping.strategies import KINDS, Strategy
-from clipping.summary import Summary, summarize
 
 
 def attach(optimizer: Optimizer, config: ClipConfig | Mapping[str, Any], model: Module | None = None) -> Attachment:
@@ -40,14 +40,13 @@ __all__ = [
     "Attachment",
     "ClipConfig",
     "ClippingError",
+    "Explanation",
     "GradientClipper",
     "NonFiniteGradientError",
     "Sb3Attachment",
     "Strategy",
     "StrategyConfig",
-    "Summary",
     "attach",
     "attach_sb3",
     "per_sample_backward",
-    "summarize",
 ]

@@ -82,9 +82,12 @@ def _doubles(typing: Any, address: Any) -> Any:
     return signature, generate
 
 
+# The two below take arrays by their addresses, because numbers are cheaper to pass: they serve small networks.
+
+
 @njit(types.float64(*([types.int64] * 7)), nogil=True, cache=True)
-def squares_total(addresses, tensors, tensor, start, length, out, blocks):  # type: ignore[no-untyped-def]
-    """`squares` and `total` over all blocks; the arrays by their addresses, because numbers are cheaper to pass."""
+def squares_total(addresses, tensors, tensor, start, length, blocks, out):  # type: ignore[no-untyped-def]
+    """`squares` and `total` over all blocks."""
     parts = carray(_doubles(out), (blocks,))
     squares(
         carray(_words(addresses), (tensors,)),
@@ -113,9 +116,19 @@ def _scale(address, length, coef):  # type: ignore[no-untyped-def]
         x[i] *= coef
 
 
+@njit(types.void(*([types.int64] * 6), types.float32), nogil=True, cache=True)
+def scale_total(addresses, tensors, tensor, start, length, blocks, coef):  # type: ignore[no-untyped-def]
+    """Multiply all blocks by one number."""
+    where, which = carray(_words(addresses), (tensors,)), carray(_words(tensor), (blocks,))
+    first, count = carray(_words(start), (blocks,)), carray(_words(length), (blocks,))
+    for b in range(blocks):
+        _scale(where[which[b]] + 4 * first[b], count[b], coef)
+
+
 @njit(types.void(*_blocks, _f4, types.int64, types.int64), **_options)
 def scale(addresses, tensor, start, length, coefs, first, last):  # type: ignore[no-untyped-def]
-    for b in range(first, last):
+    # Backwards: the pass that measured ended at the last block, and what it read last is still in the cache.
+    for b in range(last - 1, first - 1, -1):
         if coefs[tensor[b]] != np.float32(1.0):
             _scale(addresses[tensor[b]] + 4 * start[b], length[b], coefs[tensor[b]])
 

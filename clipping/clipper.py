@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -17,10 +16,10 @@ from clipping.attach import Attachment
 from clipping.backward import BackwardNorms
 from clipping.config import ClipConfig, make
 from clipping.errors import ClippingError, NonFiniteGradientError
+from clipping.explain import Explanation, explain
 from clipping.fold import Fold
 from clipping.per_sample import per_sample_backward
 from clipping.strategies import AGC, PerSample, ScaleStrategy, Strategy, Value, build
-from clipping.summary import Summary, summarize
 from clipping.telemetry import Histogram, Record, Recorder, Sink
 
 
@@ -78,6 +77,7 @@ class GradientClipper:
         self._model: Module | None = None
         self._modules: list[list[str]] = []
         self._param_groups, self._on_host, self._per_sample = 0, True, False
+        self._optimizer: str | None = None  # class of the last one attached to
 
     # Attaching
 
@@ -100,7 +100,7 @@ class GradientClipper:
             isinstance(getattr(h, "__self__", None), Attachment) for h in optimizer._optimizer_step_pre_hooks.values()
         ):
             raise ClippingError("the optimiser has a clipper already; detach that one first")
-        self._model = model
+        self._model, self._optimizer = model, type(optimizer).__name__
         self._divide(optimizer)
         self.attachment = Attachment(self, optimizer)
         return self.attachment
@@ -173,6 +173,8 @@ class GradientClipper:
             self.fold.restore()
         if self.rollback is not None:
             self.rollback.restore()
+        for group in self.groups:
+            group.grads.release()
 
     def backward(self, model: Module, loss: Any, *batch: Tensor) -> Tensor:
         """Per-sample clipping in place of ``loss.backward()``: see :func:`clipping.per_sample.per_sample_backward`."""
@@ -208,19 +210,16 @@ class GradientClipper:
         return row + tuple(v**0.5 for v in squares.values())
 
     def _flush(self) -> None:
-        rows = self._recorder.take()
-        if not len(rows):
+        batch = self._recorder.take()
+        if batch is None:
             return
-        self._recorder.keep(rows)
-        self.histogram.add(rows[:, 0])
-        if self.sinks:
-            records = self._recorder.last()
-            for sink in self.sinks:
-                sink.write(self.config.subsystem, records)
+        self.histogram.add(batch.rows[:, 0])
+        for sink in self.sinks:
+            sink.write(self.config.subsystem, batch)
         if not self._on_host:
-            self._catch_up(rows)
+            self._catch_up(batch.rows)
 
-    def _catch_up(self, rows: np.ndarray) -> None:
+    def _catch_up(self, rows: Tensor) -> None:
         """What the host learns late about a device: skipped steps and non-finite gradients."""
         if self.fold is not None and not self.folds:
             width = 7
@@ -243,10 +242,14 @@ class GradientClipper:
         self._flush()
         return self._recorder.drain()
 
-    def summary(self) -> Summary:
-        """What the threshold did over the run so far, in numbers and words."""
+    def summary(self) -> Explanation:
+        """What the threshold did in this process (its last 65,536 updates), in figures and, printed, in words.
+
+        The verdict of :func:`clipping.explain.explain`, as ``throttle clip explain`` gives it from a run's files.
+        """
         self._flush()
-        return summarize(self._recorder.recent(), self.config.strategy, self.config.subsystem)
+        norm, _, coef, threshold, clipped, skipped, _ = self._recorder.recent().unbind(1)
+        return explain(norm, threshold, coef, clipped, skipped, self.config.subsystem, self._optimizer)
 
     def close(self) -> None:
         """Drain and finish the sinks."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -151,7 +150,7 @@ def _combine(total: Tensor, rows: list[Tensor]) -> Tensor:
     return torch.cat([torch.stack([total, after, coef, torch.full_like(total, math.nan)]), flags])
 
 
-def longest_run(flags: np.ndarray, before: int) -> tuple[int, int]:
+def longest_run(flags: Tensor, before: int) -> tuple[int, int]:
     """The longest run of true flags, counting on from ``before`` of them; and the run that the last flag ends."""
     longest, run = before, before
     for flag in flags.tolist():

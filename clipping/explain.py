@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
-Array = npt.NDArray[np.float64]
+Column = Sequence[float] | Sequence[bool] | Tensor | Any
+"""A number or a flag a step: a sequence, a tensor or a NumPy array [T]."""
 
 ADAPTIVE = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad", "Adadelta")
 """Optimisers that divide by the gradient's own size, so that a constant factor cancels."""
@@ -53,28 +56,47 @@ class Explanation:
     """Share of finite norms above the suggestion."""
     words: str
 
+    def __str__(self) -> str:
+        return self.words
 
-def bulk_limit(norms: Array) -> float:
+
+def _column(values: Column, kind: torch.dtype = torch.float64) -> Tensor:
+    return torch.as_tensor(values).to("cpu", kind)
+
+
+def _quantile(sorted_values: Tensor, share: float) -> float:
+    """Linear between ranks; nan without values. (torch.quantile takes no more than 2^24 values.)"""
+    if not len(sorted_values):
+        return math.nan
+    rank = share * (len(sorted_values) - 1)
+    low, high = float(sorted_values[math.floor(rank)]), float(sorted_values[math.ceil(rank)])
+    return low if low == high else low + (high - low) * (rank - math.floor(rank))
+
+
+def _median(values: Tensor) -> float:
+    return _quantile(values.sort().values, 0.5)
+
+
+def bulk_limit(norms: Column) -> float:
     """The largest norm that belongs to the bulk: exp(median + 3 * 1.4826 * MAD) of the logarithms.
 
     Free of units, and a spike does not move it however tall it is (the scaled MAD estimates a standard deviation).
     """
-    logs = np.log(norms[norms > 0])
-    if len(logs) == 0:
+    values = _column(norms)
+    logs = values[values > 0].log()
+    if not len(logs):
         return math.nan
-    middle = float(np.median(logs))
-    return math.exp(middle + 3 * 1.4826 * float(np.median(np.abs(logs - middle))))
+    middle = _median(logs)
+    return math.exp(middle + 3 * 1.4826 * _median((logs - middle).abs()))
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g}%" if share == 0 or share >= 0.001 else "under 0.1%"
 
 
-def _thresholds(threshold: Array) -> tuple[float, float, float]:
-    known = threshold[~np.isnan(threshold)]
-    if len(known) == 0:
-        return math.nan, math.nan, math.nan
-    return float(np.median(known)), float(known.min()), float(known.max())
+def _thresholds(threshold: Tensor) -> tuple[float, float, float]:
+    known = threshold[~threshold.isnan()].sort().values
+    return _quantile(known, 0.5), _quantile(known, 0.0), _quantile(known, 1.0)
 
 
 def _kind(unlimited: bool, share: float) -> str:
@@ -86,11 +108,11 @@ def _kind(unlimited: bool, share: float) -> str:
 
 
 def explain(
-    norm: Sequence[float] | Array,
-    threshold: Sequence[float] | Array,
-    coef: Sequence[float] | Array,
-    clipped: Sequence[bool] | npt.NDArray[np.bool_],
-    skipped: Sequence[bool] | npt.NDArray[np.bool_],
+    norm: Column,
+    threshold: Column,
+    coef: Column,
+    clipped: Column,
+    skipped: Column,
     subsystem: str = "model",
     optimizer: str | None = None,
 ) -> Explanation:
@@ -98,53 +120,57 @@ def explain(
 
     norm: before clipping. threshold: in force at that step (nan: the strategy has no single one, inf: none). coef: what
     the gradient was multiplied with. clipped, skipped: as recorded. optimizer: class name where known ("AdamW"), else
-    None. Raises ValueError when the lengths differ or there is no step.
+    None. Raises ValueError when the lengths differ.
     """
-    n, t, c = (np.asarray(a, np.float64) for a in (norm, threshold, coef))
-    hit, out = np.asarray(clipped, bool), np.asarray(skipped, bool)
+    n, t, c = (_column(a) for a in (norm, threshold, coef))
+    hit, out = (_column(a, torch.bool) for a in (clipped, skipped))
     if len({len(a) for a in (n, t, c, hit, out)}) != 1:
         raise ValueError("the records of a run must all have the same length")
-    if len(n) == 0:
-        raise ValueError("no step is recorded yet")
-    good = np.isfinite(n)
+    good = n.isfinite()
     middle, low, high = _thresholds(t[good])
     finite = n[good]
+    ranked = finite.sort().values
     limited = (hit | out) & good
-    share = float(limited.sum() / max(1, good.sum()))
-    coefs = c[hit & good & ~out]
+    share = int(limited.sum()) / max(1, len(finite))
+    coefs = c[hit & good & ~out].sort().values
     fifth = max(1, len(finite) // 5)
-    quantiles = [float(q) for q in np.quantile(finite, (0.5, 0.9, 0.99, 1.0))] if len(finite) else [math.nan] * 4
     limit = bulk_limit(finite)
-    first = float(np.median(finite[:fifth])) if len(finite) else math.nan
-    drift = float(np.median(finite[-fifth:])) / first if len(finite) and first > 0 else math.nan
+    first = _median(finite[:fifth])
+    beyond = _share(finite > limit)
     facts = Explanation(
         subsystem=subsystem,
         steps=len(n),
-        nonfinite=int((~good).sum()),
+        nonfinite=len(n) - len(finite),
         skipped=int(out.sum()),
         clipped=share,
         threshold=middle,
         threshold_low=low,
         threshold_high=high,
-        sits_at=float((finite <= middle).mean()) if len(finite) and not math.isnan(middle) else math.nan,
-        norm_median=quantiles[0],
-        norm_p90=quantiles[1],
-        norm_p99=quantiles[2],
-        norm_max=quantiles[3],
-        spikes=float((finite > limit).mean()) if len(finite) else 0.0,
-        drift=drift,
-        coef_low=float(np.quantile(coefs, 0.1)) if len(coefs) else 1.0,
-        coef_high=float(np.quantile(coefs, 0.9)) if len(coefs) else 1.0,
+        sits_at=math.nan if math.isnan(middle) else _share(finite <= middle),
+        norm_median=_quantile(ranked, 0.5),
+        norm_p90=_quantile(ranked, 0.9),
+        norm_p99=_quantile(ranked, 0.99),
+        norm_max=_quantile(ranked, 1.0),
+        spikes=beyond,
+        drift=_median(finite[-fifth:]) / first if first > 0 else math.nan,
+        coef_low=_quantile(coefs, 0.1) if len(coefs) else 1.0,
+        coef_high=_quantile(coefs, 0.9) if len(coefs) else 1.0,
         acts_as=_kind(math.isinf(middle) and share == 0, share) if len(finite) else "empty",
         suggested=limit,
-        suggested_clips=float((finite > limit).mean()) if len(finite) else 0.0,
+        suggested_clips=beyond,
         words="",
     )
     sentences = (_counts(facts), _where(facts), _effect(facts, optimizer), _advice(facts))
-    return Explanation(**{**facts.__dict__, "words": " ".join(s for s in sentences if s)})
+    return dataclasses.replace(facts, words=" ".join(s for s in sentences if s))
+
+
+def _share(flags: Tensor) -> float:
+    return float(flags.double().mean()) if len(flags) else 0.0
 
 
 def _counts(f: Explanation) -> str:
+    if not f.steps:
+        return f"{f.subsystem}: no step is recorded yet."
     text = f"{f.subsystem}: {f.steps} steps, {_percent(f.clipped)} of them limited by the threshold."
     if f.nonfinite:
         text += f" Gradients that were not finite: {f.nonfinite}."
@@ -154,6 +180,8 @@ def _counts(f: Explanation) -> str:
 
 
 def _where(f: Explanation) -> str:
+    if not f.steps:
+        return ""
     if f.acts_as == "empty":
         return "No gradient was finite: look for the first bad loss, not for a threshold."
     norms = f"Norms: median {f.norm_median:.4g}, 99% below {f.norm_p99:.4g}, largest {f.norm_max:.4g}."
@@ -213,20 +241,23 @@ def _advice(f: Explanation) -> str:
     return text
 
 
-def histogram(norm: Sequence[float] | Array, threshold: float = math.nan, rows: int = 12, width: int = 40) -> str:
+def histogram(norm: Column, threshold: float = math.nan, rows: int = 12, width: int = 40) -> str:
     """The finite norms above 0 as text: a row per logarithmic bin, its count, and a mark where the threshold lies."""
-    values = np.asarray(norm, np.float64)
-    values = values[np.isfinite(values) & (values > 0)]
-    if len(values) == 0:
+    values = _column(norm)
+    values = values[values.isfinite() & (values > 0)]
+    if not len(values):
         return "(no finite norm)"
     low, high = float(values.min()), float(values.max())
-    edges = np.geomspace(low, high, rows + 1) if high > low * (1 + 1e-9) else np.array([low, low * (1 + 1e-9)])
-    counts, _ = np.histogram(values.clip(edges[0], edges[-1]), edges)
+    if high <= low * (1 + 1e-9):
+        rows, high = 1, low * (1 + 1e-9)
+    edges = [low * (high / low) ** (i / rows) for i in range(rows + 1)]
+    inner = torch.tensor(edges[1:-1], dtype=torch.float64)
+    counts = torch.bincount(torch.bucketize(values, inner, right=True), minlength=rows).tolist()
     lines = []
     for i, count in enumerate(counts):
         last = i == len(counts) - 1
         inside = edges[i] <= threshold and (threshold < edges[i + 1] or (last and threshold <= edges[i + 1]))
-        bar = "#" * max(1 if count else 0, round(width * count / counts.max()))
+        bar = "#" * max(1 if count else 0, round(width * count / max(counts)))
         lines.append(
             f"{edges[i]:>10.3g} .. {edges[i + 1]:<10.3g} {bar:<{width}} {count:>7}{' <- threshold' if inside else ''}"
         )

@@ -8,6 +8,7 @@ threading layers aborts the process when two Python threads meet in it). Results
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import threading
@@ -15,9 +16,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+
+with contextlib.suppress(ImportError):  # without it there is no Numba either, and torch does the work
+    import numpy as np
 
 BLOCK = 1 << 16  # entries a thread takes at a time
 SHARED = 1 << 19  # entries below which one thread does everything
@@ -55,9 +58,10 @@ def _forget_pool() -> None:
 os.register_at_fork(after_in_child=_forget_pool)  # threads do not survive a fork
 
 
-def _shared(work: Callable[[int, int], float], blocks: int, entries: int) -> None:
-    """Run ``work(first, last)`` over all blocks, on as many threads as torch uses."""
+def _shared(work: Callable[[int, int], object], lengths: np.ndarray, entries: int) -> None:
+    """Run ``work(first, last)`` over all blocks, on as many threads as torch uses, each with as many entries."""
     global _pool
+    blocks = len(lengths)
     threads = min(torch.get_num_threads(), blocks)
     if entries < SHARED or threads < 2:
         work(0, blocks)
@@ -65,7 +69,8 @@ def _shared(work: Callable[[int, int], float], blocks: int, entries: int) -> Non
     if _pool is None:
         with _lock:
             _pool = _pool or ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "clipping")
-    cuts = [blocks * t // threads for t in range(threads + 1)]
+    shares = np.arange(1, threads) * (entries / threads)
+    cuts = [0, *np.searchsorted(np.cumsum(lengths), shares).tolist(), blocks]
     futures = [_pool.submit(work, cuts[t], cuts[t + 1]) for t in range(1, threads)]
     work(cuts[0], cuts[1])
     for future in futures:
@@ -86,17 +91,17 @@ class Kernel:
         self._entries = 0
         self._rows: Any = None
         self._raw: tuple[int, ...] = ()
+        self._out = 0
         self._pack: Callable[..., None] = struct.Struct("").pack_into
 
     def load(self, tensors: Sequence[Tensor]) -> bool:
         """Take the addresses of ``tensors``; False if one of them is not float32 in one piece of CPU memory."""
+        kind, single = Tensor, torch.float32  # (locals: this loop is most of what a small network pays)
         for x in tensors:
             # Subclasses (fake, functional, distributed tensors) may have no memory at their address.
-            if type(x) is not Tensor or x.dtype is not torch.float32 or not x.is_cpu:
+            if type(x) is not kind or x.dtype is not single or not x.is_cpu or not (x.is_contiguous() or _dense(x)):
                 return False
-            if not (x.is_contiguous() or _dense(x)):
-                return False
-        addresses, numels = [x.data_ptr() for x in tensors], [x.numel() for x in tensors]
+        addresses, numels = list(map(kind.data_ptr, tensors)), list(map(kind.numel, tensors))
         if numels != self._numels:
             self._tabulate(numels)
         self._pack(self._addresses, 0, *addresses)  # (faster than numpy's assignment)
@@ -111,30 +116,34 @@ class Kernel:
         self._before, self._after = np.zeros(len(blocks)), np.zeros(len(blocks))
         self._addresses = np.zeros(len(numels), np.int64)
         self._pack = struct.Struct(f"={len(numels)}q").pack_into
-        arrays = (self._tensor, self._start, self._length, self._before)
+        arrays = (self._tensor, self._start, self._length)
         self._raw = (self._addresses.ctypes.data, len(numels), *(x.ctypes.data for x in arrays), len(blocks))
+        self._out = self._before.ctypes.data
         self._numels, self._entries, self._rows = numels, sum(numels), None
 
     def sum_squares(self) -> float:
         """The sum of squares of all entries; per tensor afterwards from :meth:`per_tensor`."""
         if self._entries < SHARED:
-            return _compiled.squares_total(*self._raw)
+            return _compiled.squares_total(*self._raw, self._out)
         fixed = (self._addresses, self._tensor, self._start, self._length, self._before)
-        _shared(lambda a, b: _compiled.squares(*fixed, a, b), len(self._tensor), self._entries)
+        _shared(lambda a, b: _compiled.squares(*fixed, a, b), self._length, self._entries)
         return _compiled.total(self._before)
 
-    def per_tensor(self) -> np.ndarray:
+    def per_tensor(self) -> Tensor:
         """float64 [tensors], the sums of squares of the last :meth:`sum_squares`."""
-        return _compiled.by_tensor(self._tensor, self._before, len(self._numels))
+        return torch.from_numpy(_compiled.by_tensor(self._tensor, self._before, len(self._numels)))
 
     def scale(self, coef: float) -> None:
         """Multiply every entry by ``coef``."""
-        self.scale_each(np.full(len(self._numels), coef, np.float32))
+        if self._entries < SHARED:
+            _compiled.scale_total(*self._raw, coef)
+        else:
+            self.scale_each([coef] * len(self._numels))
 
-    def scale_each(self, coefs: np.ndarray) -> None:
-        """Multiply the entries of tensor k by ``coefs[k]``, float32; tensors with 1.0 are not touched."""
-        fixed = (self._addresses, self._tensor, self._start, self._length, coefs)
-        _shared(lambda a, b: _compiled.scale(*fixed, a, b), len(self._tensor), self._entries)
+    def scale_each(self, coefs: Sequence[float]) -> None:
+        """Multiply the entries of tensor k by ``coefs[k]`` in float32; tensors with 1.0 are not touched."""
+        fixed = (self._addresses, self._tensor, self._start, self._length, np.array(coefs, np.float32))
+        _shared(lambda a, b: _compiled.scale(*fixed, a, b), self._length, self._entries)
 
     def clamp(self, lower: float, upper: float) -> tuple[float, float]:
         """Clamp every entry to [lower, upper]; the sums of squares before and after, in one pass."""
@@ -142,7 +151,7 @@ class Kernel:
         if self._entries < SHARED:
             _compiled.clamp(*fixed, 0, len(self._tensor))
         else:
-            _shared(lambda a, b: _compiled.clamp(*fixed, a, b), len(self._tensor), self._entries)
+            _shared(lambda a, b: _compiled.clamp(*fixed, a, b), self._length, self._entries)
         return _compiled.total(self._before), _compiled.total(self._after)
 
     def units(self, weights: Sequence[Tensor | None], ratio: float, eps: float) -> tuple[float, float] | None:
@@ -164,7 +173,7 @@ class Kernel:
         rows, start, length, before, after = self._rows
         theirs = np.array([0 if w is None else w.data_ptr() for w in weights], np.int64)
         fixed = (np.repeat(self._addresses, rows), np.repeat(theirs, rows), start, length, before, after, ratio, eps)
-        _shared(lambda a, b: _compiled.units(*fixed, a, b), len(start), self._entries)
+        _shared(lambda a, b: _compiled.units(*fixed, a, b), length, self._entries)
         return _compiled.total(before), _compiled.total(after)
 
 

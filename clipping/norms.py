@@ -80,17 +80,23 @@ class GradientSet:
         """Collect this step's gradients; False if there are none."""
         self._sums = self.measured = None
         grads: list[Any] = [p.grad for p in self.params]
-        self.indices = self._all
+        self.indices, self.locals = self._all, grads
+        self.fast = self._kernel is not None and self._kernel.load(grads)  # (no, if one of them is None)
+        if self.fast:
+            return True
         if any(g is None for g in grads):  # ("None in grads" would compare tensors)
             self.indices = [i for i, g in enumerate(grads) if g is not None]
-            grads = [g for g in grads if g is not None]
+            self.locals = grads = [g for g in grads if g is not None]
             if not grads:
                 return False
-        self.fast = self._kernel is not None and self._kernel.load(grads)
+            self.fast = self._kernel is not None and self._kernel.load(grads)
         if not self.fast:
-            grads = self._localise(grads)
-        self.locals = grads
+            self.locals = self._localise(grads)
         return True
+
+    def release(self) -> None:
+        """Let go of the gradients: held on to, they would stay in memory beside those of the next backward pass."""
+        self.locals = []
 
     def _localise(self, grads: list[Tensor]) -> list[Tensor]:
         for i, g in zip(self.indices, grads):
@@ -127,7 +133,7 @@ class GradientSet:
         if self._sums is None:
             if self.fast and self._kernel is not None:
                 self._kernel.sum_squares()
-                self._sums = torch.from_numpy(self._kernel.per_tensor())
+                self._sums = self._kernel.per_tensor()
             elif self.host:
                 self._sums = self._reduce(torch.stack([sum_squares(x) for x in self.locals]))
             else:
@@ -169,7 +175,7 @@ class GradientSet:
     def scale_(self, coef: Scalar) -> None:
         """Multiply every gradient by ``coef``."""
         if self.fast and self._kernel is not None:
-            self._kernel.scale(coef)
+            self._kernel.scale(float(coef))
         elif self.host:
             torch._foreach_mul_(self.locals, float(coef))
         else:
@@ -180,7 +186,7 @@ class GradientSet:
     def scale_each_(self, coefs: Tensor) -> None:
         """Multiply gradient k by ``coefs[k]``."""
         if self.fast and self._kernel is not None:
-            self._kernel.scale_each(coefs.numpy().astype("float32"))
+            self._kernel.scale_each(coefs.tolist())
         elif self.host:
             chosen = [(g, c) for g, c in zip(self.locals, coefs.tolist()) if c != 1.0]
             if chosen:

@@ -8,53 +8,48 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, TextIO
 
 from clipping.errors import ClippingError
-from clipping.telemetry import FIELDS, FLAGS, Histogram, Record
+from clipping.telemetry import FLAGS, Batch, Histogram, Record
+
+Columns = dict[str, list[float]]
 
 
-def flat(record: Record) -> dict[str, float]:
-    """One record as a flat row: groups become ``group/field``, modules ``module/name``; flags become 0 or 1."""
-    row = {"step": record["step"], **_numbers(record)}
-    for name, group in record.get("groups", {}).items():
-        row |= {f"{name}/{key}": value for key, value in _numbers(group).items()}
-    row |= {f"module/{name or 'root'}": value for name, value in record.get("modules", {}).items()}
-    return row
+def columns(batch: Batch) -> Columns:
+    """``step`` and every column of the batch by its name (``group/field``, ``module/name``); flags are 0 or 1."""
+    table: Columns = dict(zip(batch.names(), batch.rows.t().tolist()))
+    for name, values in table.items():
+        if name.rpartition("/")[2] in FLAGS and not name.startswith("module/"):
+            table[name] = [int(v) for v in values]
+    return {"step": list(range(batch.first, batch.last + 1)), **table}
 
 
-def _numbers(record: Record) -> dict[str, float]:
-    return {name: int(record[name]) if name in FLAGS else record[name] for name in FIELDS}
-
-
-def digest(subsystem: str, records: Sequence[Record]) -> dict[str, float]:
-    """A batch as one point: ``clip/<subsystem>/{norm,norm_after,coef,threshold,fraction,skipped,nonfinite}``.
+def digest(subsystem: str, updates: Iterable[Record]) -> dict[str, float]:
+    """Updates as one point: ``clip/<subsystem>/{norm,norm_after,coef,threshold,fraction,skipped,nonfinite}``.
 
     norm, norm_after, coef and threshold are medians of the finite values, fraction is the share of clipped updates,
     skipped and nonfinite are counts, norm_max is the largest finite norm. Groups and modules follow below their names.
+    ``updates``, at least one: a :class:`clipping.telemetry.Batch` or what ``clipper.drain()`` gives.
     """
-    out = _digest(f"clip/{subsystem}", records)
+    records, prefix = list(updates), f"clip/{subsystem}"
+    out = _digest(prefix, records)
     for name in records[0].get("groups", {}):
-        out |= _digest(f"clip/{subsystem}/{name}", [r["groups"][name] for r in records])
+        out |= _digest(f"{prefix}/{name}", [r["groups"][name] for r in records])
     for name in records[0].get("modules", {}):
         value = _median([r["modules"][name] for r in records])
         if value is not None:
-            out[f"clip/{subsystem}/module/{name or 'root'}"] = value
+            out[f"{prefix}/module/{name or 'root'}"] = value
     return out
 
 
 def _digest(prefix: str, records: Sequence[Record]) -> dict[str, float]:
-    out: dict[str, float] = {}
-    for name in ("norm", "norm_after", "coef", "threshold"):
-        value = _median([r[name] for r in records])
-        if value is not None:
-            out[f"{prefix}/{name}"] = value
-    finite = [r["norm"] for r in records if math.isfinite(r["norm"])]
-    if finite:
+    medians = {n: _median([r[n] for r in records]) for n in ("norm", "norm_after", "coef", "threshold")}
+    out = {f"{prefix}/{name}": value for name, value in medians.items() if value is not None}
+    if finite := [r["norm"] for r in records if math.isfinite(r["norm"])]:
         out[f"{prefix}/norm_max"] = max(finite)
     out[f"{prefix}/fraction"] = sum(r["clipped"] for r in records) / len(records)
     out[f"{prefix}/skipped"] = sum(r["skipped"] for r in records)
@@ -64,7 +59,7 @@ def _digest(prefix: str, records: Sequence[Record]) -> dict[str, float]:
 
 def _median(values: Sequence[float]) -> float | None:
     finite = [v for v in values if math.isfinite(v)]
-    return float(np.median(finite)) if finite else None
+    return statistics.median(finite) if finite else None
 
 
 class WandbSink:
@@ -80,16 +75,17 @@ class WandbSink:
             raise ClippingError(f"WandbSink takes a run with log(), not {type(run).__name__}")
         self.run, self.step = run, step
 
-    def write(self, subsystem: str, records: Sequence[Record]) -> None:
-        point: dict[str, Any] = dict(digest(subsystem, records))
-        point[f"clip/{subsystem}/step"] = self.step() if self.step else records[-1]["step"]
+    def write(self, subsystem: str, batch: Batch) -> None:
+        point: dict[str, Any] = dict(digest(subsystem, batch))
+        point[f"clip/{subsystem}/step"] = self.step() if self.step else batch.last
         histogram = Histogram()
-        histogram.add(np.array([r["norm"] for r in records]))
+        histogram.add(batch.rows[:, 0])
         counts, edges = histogram.bins()
-        if len(counts):
+        if counts:
+            import numpy as np
             from wandb import Histogram as Bars
 
-            point[f"clip/{subsystem}/norms"] = Bars(np_histogram=(counts, np.log10(edges)))
+            point[f"clip/{subsystem}/norms"] = Bars(np_histogram=(np.array(counts), np.log10(edges)))
         self.run.log(point)
 
     def close(self) -> None:
@@ -102,34 +98,41 @@ class CallSink:
     def __init__(self, function: Callable[[dict[str, float], int], None]) -> None:
         self.function = function
 
-    def write(self, subsystem: str, records: Sequence[Record]) -> None:
-        self.function(digest(subsystem, records), records[-1]["step"])
+    def write(self, subsystem: str, batch: Batch) -> None:
+        self.function(digest(subsystem, batch), batch.last)
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 class CsvSink:
-    """Every update as a row of ``<folder>/clip_<subsystem>.csv``; appends to what is there, as after a resume."""
+    """Every update as a row of ``<folder>/clip_<subsystem>.csv``; appends to what is there, as after a resume.
+
+    Writing raises ClippingError where the file has other columns than the batch.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._open: dict[str, tuple[Any, Any]] = {}
+        self._open: dict[str, tuple[TextIO, list[str]]] = {}
 
-    def write(self, subsystem: str, records: Sequence[Record]) -> None:
-        rows = [flat(r) for r in records]
+    def write(self, subsystem: str, batch: Batch) -> None:
+        table = columns(batch)
         if subsystem not in self._open:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            path = self.folder / f"clip_{_safe(subsystem)}.csv"
-            fresh = not path.exists() or path.stat().st_size == 0
-            file = path.open("a", newline="")
-            writer = csv.DictWriter(file, list(rows[0]))
-            if fresh:
-                writer.writeheader()
-            self._open[subsystem] = (file, writer)
-        file, writer = self._open[subsystem]
-        writer.writerows(rows)
+            self._open[subsystem] = self._start(self.folder / f"clip_{_safe(subsystem)}.csv", list(table))
+        file, header = self._open[subsystem]
+        if header != list(table):
+            raise ClippingError(f"{file.name} has other columns than this run's telemetry; give it another folder")
+        csv.writer(file).writerows(zip(*table.values()))
         file.flush()
+
+    def _start(self, path: Path, names: list[str]) -> tuple[TextIO, list[str]]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size:
+            with path.open(newline="") as old:
+                return path.open("a", newline=""), next(csv.reader(old))
+        file = path.open("w", newline="")
+        csv.writer(file).writerow(names)
+        return file, names
 
     def close(self) -> None:
         for file, _ in self._open.values():
@@ -148,11 +151,11 @@ class ParquetSink:
         self.folder = Path(folder)
         self._open: dict[str, Any] = {}
 
-    def write(self, subsystem: str, records: Sequence[Record]) -> None:
+    def write(self, subsystem: str, batch: Batch) -> None:
         import pyarrow
         import pyarrow.parquet
 
-        table = pyarrow.Table.from_pylist([flat(r) for r in records])
+        table = pyarrow.table(columns(batch))
         if subsystem not in self._open:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"clip_{_safe(subsystem)}.parquet"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,8 +22,8 @@ Record = dict[str, Any]
 class Sink(Protocol):
     """Where drained records go."""
 
-    def write(self, subsystem: str, records: Sequence[Record]) -> None:
-        """Take a batch of records, oldest first."""
+    def write(self, subsystem: str, batch: Batch) -> None:
+        """Take a batch of updates, oldest first."""
 
     def close(self) -> None:
         """Finish what was written."""
@@ -61,37 +60,34 @@ class Recorder:
         self._filled += 1
         return self._filled >= self.size
 
-    def take(self) -> np.ndarray:
-        """All kept rows [updates, numbers] in one transfer; none are kept afterwards."""
+    def take(self) -> Batch | None:
+        """All rows since the last call in one transfer, None if there are none; they stay for :meth:`drain`, the oldest
+        batches making room."""
         if self._filled and self._buffer is not None:
-            rows = self._buffer[: self._filled].cpu().double().numpy().copy()
-            self._filled = 0
-            return rows
-        rows = np.frombuffer(self._numbers, np.float64).reshape(self._count, -1) if self._count else np.zeros((0, 0))
-        self._numbers, self._count = array("d"), 0
-        return rows
-
-    def keep(self, rows: np.ndarray) -> None:
-        """Keep a batch of rows for :meth:`drain` and :meth:`recent`, the oldest batches making room."""
-        self._batches.append(Batch(self.step + 1, rows, self.groups, self.modules))
+            rows = self._buffer[: self._filled].to("cpu", torch.float64, copy=True)
+        elif self._count:
+            rows = torch.frombuffer(self._numbers, dtype=torch.float64).view(self._count, -1)
+        else:
+            return None
+        self._numbers, self._count, self._filled = array("d"), 0, 0
+        batch = Batch(self.step + 1, rows, self.groups, self.modules)
+        self._batches.append(batch)
         self.step += len(rows)
         while self.step - self._batches[0].first >= KEPT and len(self._batches) > 1:
             self._batches.popleft()
-
-    def last(self) -> list[Record]:
-        """The records of the newest batch."""
-        return self._batches[-1].records()
+        return batch
 
     def drain(self) -> list[Record]:
         """The records since the last call."""
-        new = [b for b in self._batches if b.first + len(b.rows) - 1 > self._drained]
-        records = [r for b in new for r in b.records() if r["step"] > self._drained]
+        new = [b for b in self._batches if b.first + len(b) - 1 > self._drained]
+        records = [r for b in new for r in b if r["step"] > self._drained]
         self._drained = self.step
         return records
 
-    def recent(self) -> list[Record]:
-        """The last records, drained or not."""
-        return [r for b in self._batches for r in b.records()]
+    def recent(self) -> Tensor:
+        """float64 [updates, fields]: FIELDS of the last updates, drained or not."""
+        parts = [b.rows[:, : len(FIELDS)] for b in self._batches]
+        return torch.cat(parts) if parts else torch.zeros(0, len(FIELDS), dtype=torch.float64)
 
     def rewind(self, step: int) -> None:
         """Count on from ``step``, as after loading a checkpoint."""
@@ -101,16 +97,25 @@ class Recorder:
 
 @dataclass
 class Batch:
-    """Rows [updates, numbers] as they were drained, the number of the first update, and what the columns are."""
+    """Updates as they were drained; iterating gives their records.
+
+    Attributes:
+        first: the number of the first update.
+        rows: float64 [updates, numbers]: FIELDS of the whole, FIELDS of each group, the norm of each module.
+        groups, modules: their names, empty where there are none.
+    """
 
     first: int
-    rows: np.ndarray
+    rows: Tensor
     groups: list[str]
     modules: list[str]
 
-    def records(self) -> list[Record]:
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Record]:
         """The rows as records, with ``groups`` and ``modules`` where there are any."""
-        out, width = [], len(FIELDS)
+        width = len(FIELDS)
         for step, row in enumerate(self.rows.tolist(), self.first):
             record: Record = {"step": step, **_named(row[:width])}
             if self.groups:
@@ -119,8 +124,17 @@ class Batch:
                 }
             if self.modules:
                 record["modules"] = dict(zip(self.modules, row[len(row) - len(self.modules) :]))
-            out.append(record)
-        return out
+            yield record
+
+    @property
+    def last(self) -> int:
+        """The number of the last update."""
+        return self.first + len(self) - 1
+
+    def names(self) -> list[str]:
+        """A name for each column of ``rows``: a field, ``group/field``, ``module/name``."""
+        parts = [*FIELDS, *(f"{group}/{field}" for group in self.groups for field in FIELDS)]
+        return [*parts, *(f"module/{name or 'root'}" for name in self.modules)]
 
 
 def _named(row: Sequence[float]) -> Record:
@@ -134,41 +148,41 @@ class Histogram:
     LOWEST = -40
 
     def __init__(self) -> None:
-        self._counts = np.zeros(2 * -self.LOWEST * self.PER_OCTAVE, np.int64)
-        self._waiting: list[np.ndarray] = []
+        self._counts = torch.zeros(2 * -self.LOWEST * self.PER_OCTAVE, dtype=torch.int64)
+        self._waiting: list[Tensor] = []
 
-    def add(self, norms: np.ndarray) -> None:
-        """Count ``norms``; zeros and non-finite ones are left out."""
-        self._waiting.append(norms.copy())
+    def add(self, norms: Tensor) -> None:
+        """Count ``norms``, float64 [n] on the host; zeros and non-finite ones are left out."""
+        self._waiting.append(norms)
         if len(self._waiting) >= 64:  # many at once cost little each
             self._count()
 
     def _count(self) -> None:
         if not self._waiting:
             return
-        norms = np.concatenate(self._waiting)
+        norms = torch.cat(self._waiting)
         self._waiting = []
-        good = norms[np.isfinite(norms) & (norms > 0.0)]
-        bins = np.floor((np.log2(good) - self.LOWEST) * self.PER_OCTAVE).astype(np.int64)
+        good = norms[norms.isfinite() & (norms > 0.0)]
+        bins = ((good.log2() - self.LOWEST) * self.PER_OCTAVE).floor().long()
         size = len(self._counts)
-        self._counts += np.bincount(np.clip(bins, 0, size - 1), minlength=size)
+        self._counts += torch.bincount(bins.clamp(0, size - 1), minlength=size)
 
-    def bins(self) -> tuple[np.ndarray, np.ndarray]:
-        """(counts [n], edges [n + 1]) over the range that has counts; empty arrays before the first norm."""
+    def bins(self) -> tuple[list[int], list[float]]:
+        """(counts [n], edges [n + 1]) over the range that has counts; empty lists before the first norm."""
         self._count()
-        used = np.flatnonzero(self._counts)
-        if not len(used):
-            return np.zeros(0, np.int64), np.zeros(0)
+        used = self._counts.nonzero().flatten().tolist()
+        if not used:
+            return [], []
         low, high = used[0], used[-1] + 1
-        edges = 2.0 ** (np.arange(low, high + 1) / self.PER_OCTAVE + self.LOWEST)
-        return self._counts[low:high].copy(), edges
+        edges = [2.0 ** (i / self.PER_OCTAVE + self.LOWEST) for i in range(low, high + 1)]
+        return self._counts[low:high].tolist(), edges
 
     def state_dict(self) -> dict[int, int]:
         self._count()
-        return {int(i): int(self._counts[i]) for i in np.flatnonzero(self._counts)}
+        return {i: int(self._counts[i]) for i in self._counts.nonzero().flatten().tolist()}
 
     def load_state_dict(self, state: dict[int, int]) -> None:
-        self._counts[:] = 0
+        self._counts.zero_()
         self._waiting = []
         for i, n in state.items():
             self._counts[int(i)] = n

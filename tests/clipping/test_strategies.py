@@ -209,7 +209,23 @@ def test_guards_of_automatic_thresholds(name: str) -> None:
     assert max(r["norm_after"] for r in records) <= 3 * usual * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("name", ["autoclip", "quantile"])
+def test_guards_of_adagc() -> None:
+    """Per tensor: the fixed global norm of the warm-up, then never above the ceiling, whatever the run does."""
+    steps = [[np.full(s, 0.1) for s in SHAPES] for _ in range(120)]
+    steps[10] = [g * 1e6 for g in steps[10]]
+    for k in range(60, 120):
+        steps[k] = [g * 1.2 ** (k - 59) for g in steps[k]]
+    got, records = run("adagc", steps, warmup=50)
+    assert max(r["norm_after"] for r in records[:50]) <= 1.0 + 1e-6
+    for i in range(len(SHAPES)):
+        usual = min(length([g[i]]) for g in got[:50])
+        assert usual < max(length([g[i]]) for g in got[50:]) <= 10 * usual * (1 + 1e-5)
+    got, _ = run("adagc", steps, warmup=50, threshold=0.5, ceiling=0.2)
+    assert max(length(g) for g in got[:50]) <= 0.5 + 1e-6
+    assert max(length([x]) for g in got[50:] for x in g) <= 0.2 + 1e-6
+
+
+@pytest.mark.parametrize("name", ["autoclip", "quantile", "zclip"])
 def test_loss_scale_does_not_matter_to_the_bit(name: str) -> None:
     """Metamorphic: the loss times 2^k, Adam with eps 0, gives the same parameters bit for bit."""
 

@@ -36,7 +36,8 @@ def test_a_run_is_explained_in_words_and_figures(
     clipper = GradientClipper(threshold=2.0, subsystem="control", sinks=[sink(tmp_path)], drain_every=7)
     train(clipper, NORMS)
     clipper.close()
-    text = explained(tmp_path, capsys)
+    text = explained(tmp_path, capsys, "--optimizer", "SGD")
+    assert str(clipper.summary()) in text  # one verdict, from the files and in the program
     assert "control: 200 steps, 1.51% of them limited" in text
     assert "brake on spikes" in text
     assert "Gradients that were not finite: 1. Skipped updates: 1." in text
