@@ -6,6 +6,7 @@ The page never talks to the server itself, so a hundred pages cost it no more th
 from __future__ import annotations
 
 import json
+import logging
 import math
 import queue
 import threading
@@ -18,21 +19,23 @@ from typing import Any
 import carla
 
 from contracts import UserError
-from sim.client import ClientConfig, ServerLost, Simulator, connect
+from sim.client import PROBE_SECONDS, ClientConfig, ServerLost, Simulator, connect, wait_for_server
 from sim.roads.network import RoadNetwork
 from throttle.web.config import LiveConfig
 from throttle.web.own import OwnServer
 from throttle.web.picture import VIEWS, Picture, Pictures
 from throttle.web.town import shapes
-from throttle.web.traffic import populate
 
 DELTA = 0.05
 REFRESH = 1.0
 """Seconds between looks at what changes rarely: settings, weather, the episode."""
 AGAIN = 1.0
 """Seconds before another try to reach the server."""
-PATIENCE = 300.0
-"""Seconds a server may be silent while it compiles its renderer or loads a town."""
+SILENCE = 1.0
+"""Seconds without a tick after which a server is asked whether it still answers."""
+ANSWER = 5.0
+"""Seconds that a call may take before the server counts as busy: compiling its renderer, loading a town."""
+log = logging.getLogger(__name__)
 LIGHTS = {"Green": 1, "Yellow": 2, "Red": 3}
 WEATHERS = {
     name: value
@@ -104,7 +107,7 @@ class LiveWorld:
         self._followed = value
 
     def _look(self, sim: Simulator, value: Any) -> None:
-        if value not in VIEWS:
+        if not isinstance(value, str) or value not in VIEWS:
             raise UserError(f"view: one of {', '.join(VIEWS)}")
         self._view = value
 
@@ -115,21 +118,20 @@ class LiveWorld:
             raise UserError("another client drives this server's time: it cannot be paused from here")
         if value == self._paused:
             return
-        if self.config.server:
+        if value:
             settings = sim.world.get_settings()
-            if value:
-                self._before_pause = sim.world.get_settings()
-                settings.synchronous_mode = True
-                settings.fixed_delta_seconds = settings.fixed_delta_seconds or DELTA
-                sim.world.apply_settings(settings)
-            else:
-                sim.world.apply_settings(self._before_pause)
+            self._before_pause = sim.world.get_settings()
+            settings.synchronous_mode = True
+            settings.fixed_delta_seconds = settings.fixed_delta_seconds or DELTA
+            sim.world.apply_settings(settings)
+        else:
+            sim.world.apply_settings(self._before_pause)
         self._paused = value
 
     def _step(self, sim: Simulator, value: Any) -> None:
         if not self._paused:
             raise UserError("step: pause first")
-        sim.world.tick(PATIENCE)
+        sim.world.tick(ANSWER)
 
     def _set_weather(self, sim: Simulator, value: Any) -> None:
         if not isinstance(value, str) or value not in WEATHERS:
@@ -149,6 +151,9 @@ class LiveWorld:
                 done.set_result(None)
             except (UserError, RuntimeError) as error:
                 done.set_exception(error if isinstance(error, UserError) else UserError(str(error)))
+            except Exception as error:  # whatever a page sends, the world goes on
+                log.exception("an order failed")
+                done.set_exception(UserError(f"the order failed: {error}"))
 
     def _refuse(self, why: str) -> None:
         """Answer orders while there is no world."""
@@ -164,8 +169,11 @@ class LiveWorld:
             while not self._stop.is_set():
                 try:
                     self._attend(own)
-                except (UserError, ServerLost, RuntimeError) as error:
+                except (UserError, RuntimeError) as error:
                     self._say("waiting", str(error))
+                except Exception as error:
+                    log.exception("the live world failed")
+                    self._say("waiting", f"{type(error).__name__}: {error}")
                 end = time.monotonic() + AGAIN
                 while time.monotonic() < end and not self._stop.is_set():
                     self._refuse("there is no world at the moment")
@@ -177,72 +185,79 @@ class LiveWorld:
     def _attend(self, own: OwnServer | None) -> None:
         """One connection, as long as it holds. Raises where it does not."""
         self._paused = self._foreign_clock = False
-        if own is not None:
+        config = self.config
+        if own is None:
+            host, port = config.address() or ("", 0)
+        else:
             self._say("starting", "starting a simulator; the first start after an installation compiles for a minute")
             own.start()
-            with connect(ClientConfig(port=own.port, delta=DELTA, timeout=PATIENCE)) as sim:
-                populate(sim, self.config.vehicles, self.config.walkers, self.config.seed)
-                self._watch(sim, lambda: self._advance(sim))
-            return
-        host, port = self.config.address() or ("", 0)
-        config = ClientConfig(host=host, port=port, delta=None, observe=True, timeout=PATIENCE, startup=2.0)
-        with connect(config) as sim:
+            own.add_traffic(config.vehicles, config.walkers, config.seed)
+            host, port = "127.0.0.1", own.port
+
+        def there() -> bool:
+            return own.alive() if own is not None else _answers((host, port))
+
+        client = ClientConfig(host=host, port=port, delta=None, observe=True, timeout=ANSWER, startup=2.0)
+        with connect(client) as sim:
             try:
-                self._watch(sim, lambda: self._await(sim))
+                self._watch(sim, there)
             finally:
-                if self._paused:  # time must not stand still because a page was closed
+                if self._paused and there():  # time must not stand still because a page was closed
                     with suppress(RuntimeError):
                         sim.world.apply_settings(self._before_pause)
 
-    def _advance(self, sim: Simulator) -> None:
-        """Our own world's next step, at the pace of real time."""
-        began = time.monotonic()
-        if not self._paused:
-            sim.tick()
-        self._stop.wait(max(0.005, DELTA - (time.monotonic() - began)))
-
     def _await(self, sim: Simulator) -> None:
-        """The next step of a world that somebody else runs."""
+        """The next step of the world. Raises RuntimeError where none comes."""
         if self._paused:
             self._stop.wait(DELTA)
             return
         try:
-            sim.world.wait_for_tick(0.5)
-        except RuntimeError as error:
-            # silence is what a synchronous server does whose client thinks; a dead one refuses the next call
-            if not sim.alive():
-                raise ServerLost("the server is gone") from error
+            sim.world.wait_for_tick(SILENCE)
+        except RuntimeError:
+            # a synchronous server is silent while its client thinks; one that does not answer either is busy or gone
+            self._refresh(sim)
 
-    def _watch(self, sim: Simulator, wait: Callable[[], None]) -> None:
-        """Publish states until told to stop or until the episode changes."""
+    def _watch(self, sim: Simulator, there: Callable[[], bool]) -> None:
+        """Publish states until told to stop or until the episode changes. Raises where the server is not there."""
         town = sim.map
         self.town = json.dumps(
             {"episode": sim.world.id, **shapes(RoadNetwork.parse(town.to_opendrive(), town.name.split("/")[-1]))}
         ).encode()
-        crew = _Crew(sim)
+        crew, pace = _Crew(sim), _Pace()
         self._followed = 0
         looked = 0.0
-        speed = _Speed()
         try:
             while not self._stop.is_set():
-                self._obey(sim)
-                wait()
-                now = time.monotonic()
-                if now - looked > REFRESH:
-                    looked = now
-                    if sim.client.get_world().id != sim.world.id:
-                        return
-                    settings = sim.world.get_settings()
-                    self._foreign_clock = bool(self.config.server and settings.synchronous_mode and not self._paused)
-                    present = sim.world.get_weather()
-                    if WEATHERS.get(self._weather) != present:
-                        self._weather = next((name for name, value in WEATHERS.items() if value == present), "")
-                self._publish(sim, crew, speed)
-                self.pictures.tend(sim, sim.world.get_actor(self._followed) if self._followed else None, self._view)
+                try:
+                    self._obey(sim)
+                    self._await(sim)
+                    if time.monotonic() - looked > REFRESH:
+                        looked = time.monotonic()
+                        if not there():
+                            raise ServerLost("the server is gone")
+                        if sim.client.get_world().id != sim.world.id:
+                            return
+                        self._refresh(sim)
+                    self._publish(sim, crew, pace)
+                    vehicle = sim.world.get_actor(self._followed) if self._followed else None
+                    self.pictures.tend(sim, vehicle, self._view)
+                except RuntimeError:
+                    if not there():
+                        raise
+                    self._say("busy", "the server is busy; after an installation it compiles for a minute or so")
         finally:
-            self.pictures.close(sim)
+            if there():
+                self.pictures.close(sim)
 
-    def _publish(self, sim: Simulator, crew: _Crew, speed: _Speed) -> None:
+    def _refresh(self, sim: Simulator) -> None:
+        """What changes rarely."""
+        settings = sim.world.get_settings()
+        self._foreign_clock = bool(settings.synchronous_mode and not self._paused)
+        present = sim.world.get_weather()
+        if WEATHERS.get(self._weather) != present:
+            self._weather = next((name for name, value in WEATHERS.items() if value == present), "")
+
+    def _publish(self, sim: Simulator, crew: _Crew, pace: _Pace) -> None:
         snapshot = sim.world.get_snapshot()
         moving = crew.look(snapshot)
         vehicles = moving["vehicles"]
@@ -251,7 +266,7 @@ class LiveWorld:
         self._say(
             "live", "",
             town=sim.map.name.split("/")[-1], episode=sim.world.id, frame=snapshot.frame,
-            time=round(snapshot.timestamp.elapsed_seconds, 2), pace=speed.of(snapshot), paused=self._paused,
+            time=round(snapshot.timestamp.elapsed_seconds, 2), pace=pace.of(snapshot), paused=self._paused,
             can_pause=not self._foreign_clock, weather=self._weather, weathers=list(WEATHERS), followed=self._followed,
             view=self._view, views=list(VIEWS), server=self.config.server, **moving,
         )  # fmt: skip
@@ -261,7 +276,16 @@ class LiveWorld:
         self.state = json.dumps({"status": status, "message": message, "number": self.number, **facts}).encode()
 
 
-class _Speed:
+def _answers(address: tuple[str, int]) -> bool:
+    """Somebody listens there."""
+    try:
+        wait_for_server(*address, PROBE_SECONDS)
+    except UserError:
+        return False
+    return True
+
+
+class _Pace:
     """Simulated seconds a second, over the last two seconds or so."""
 
     def __init__(self) -> None:

@@ -16,6 +16,8 @@ from sim.client import Simulator
 
 UNWATCHED = 4.0
 """Seconds without a request after which the camera is taken away."""
+SCENE = 120.0
+"""Seconds that the first camera in a town may take."""
 QUALITY = 82
 """Of the JPEG."""
 VIEWS = {
@@ -64,11 +66,17 @@ class Pictures:
         width, height = self._size
         place = _seat(view) if vehicle is not None else _overview(sim)
         attributes: dict[str, object] = {"image_size_x": width, "image_size_y": height, "fov": 90}
-        with suppress(UserError):  # a vehicle that has just gone: the next round chooses another
+        # the server answers when the town's scene is built
+        sim.client.set_timeout(SCENE)
+        try:
             self._camera = sim.spawn(
                 "sensor.camera.rgb", place, vehicle, sensor_tick=round(1.0 / self._rate, 3), **attributes
             )
             self._camera.listen(self._take)
+        except UserError:  # a vehicle that has just gone: the next round chooses another
+            self._for = None
+        finally:
+            sim.client.set_timeout(sim.config.timeout)
 
     def close(self, sim: Simulator) -> None:
         """Take the camera away."""

@@ -195,6 +195,8 @@ def bind(host: str, port: int) -> socket.socket:
 def run(config: WebConfig) -> None:
     """Serve until Ctrl-C or SIGTERM; prints one line with the address."""
     sock = bind(config.host, config.port)
+    # what is no HTTP is answered with a 400 and is not worth a traceback
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     world = LiveWorld(config.live)
 
     async def main() -> None:

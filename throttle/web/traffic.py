@@ -1,13 +1,19 @@
-"""Traffic through a CARLA client: vehicles under the Traffic Manager, pedestrians under CARLA's walker controllers."""
+"""Traffic through a CARLA client: vehicles under the Traffic Manager, pedestrians under CARLA's walker controllers.
+
+python -m throttle.web.traffic PORT VEHICLES WALKERS SEED keeps traffic in a server that runs its own clock. It is a
+process of its own because the Traffic Manager takes its process with it when the server dies.
+"""
 
 from __future__ import annotations
 
 import random
+import sys
+import time
 from typing import Any
 
 import carla
 
-from sim.client import Simulator
+from sim.client import ClientConfig, Simulator, connect
 
 WALKING = 1.4
 """m/s."""
@@ -71,3 +77,19 @@ def _spawn(sim: Simulator, orders: list[Any]) -> list[int]:
     found = [answer.actor_id for answer in answers if not answer.error]
     sim.own(*sim.world.get_actors(found))
     return found
+
+
+def main(port: int, vehicles: int, walkers: int, seed: int) -> None:
+    """Make traffic, say so, and stay as long as the server and whoever started this."""
+    with connect(ClientConfig(port=port, delta=None)) as sim:
+        settings = sim.world.get_settings()
+        settings.fixed_delta_seconds = 0.05  # a busy server becomes slow rather than coarse
+        sim.world.apply_settings(settings)
+        populate(sim, vehicles, walkers, seed)
+        print("ready", flush=True)
+        while sim.alive():
+            time.sleep(1.0)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
