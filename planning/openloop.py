@@ -7,13 +7,13 @@ which stays. Differences to NAVSIM are named where they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from sklearn.neighbors import KDTree
 
 from contracts import ObjectClass
 from contracts.plan import PATH_POINTS, SPEED_PERIOD
@@ -34,6 +34,9 @@ LITTLE = 5.0
 STANDING = 0.1
 ACCELERATION, BRAKING, SIDE_ACCELERATION, JERK, TURN = 2.40, -4.05, 4.89, 8.37, 0.95
 """Comfort limits of nuPlan: m/s^2, m/s^2, m/s^2, m/s^3, rad/s."""
+SHOWN = ("pdms", "path_ade", "path_fde", "speed_ade", "speed_fde", "collision_rate", "off_road_rate", "ep", "ttc",
+         "comfort")  # fmt: skip
+"""Figures of a summary in the order of a table."""
 ROAD_TOLERANCE, JUNCTION_TOLERANCE = 0.3, 1.5
 """Metres beside a lane that count as road; a junction's paved ground reaches farther beyond its connecting lanes."""
 
@@ -143,15 +146,15 @@ def hits(ego: Motion, half: F32, objects: Others, ahead: float = 0.0) -> Bool:
 
 
 @lru_cache(maxsize=8)
-def _ground(town: str) -> tuple[LaneTables, cKDTree]:
+def _ground(town: str) -> tuple[LaneTables, KDTree]:
     tables = load(town).lane_tables()
-    return tables, cKDTree(np.stack([tables.x, tables.y], 1))
+    return tables, KDTree(np.stack([tables.x, tables.y], 1))
 
 
 def on_road(town: str, points: F32) -> Bool:
     """Whether points [P, 2] of a town lie on a driving lane or a junction's ground."""
     tables, tree = _ground(town)
-    _, near = tree.query(points, k=12)
+    near = tree.query(points, k=12, return_distance=False)
     dx, dy = points[:, None, 0] - tables.x[near], points[:, None, 1] - tables.y[near]
     cos, sin = np.cos(tables.yaw[near]), np.sin(tables.yaw[near])
     lane = tables.point_lane[near]
@@ -239,10 +242,3 @@ def spread(episodes: Episodes, count: int) -> NDArray[np.int64]:
     if len(whole) <= count:
         return whole
     return whole[np.linspace(0, len(whole) - 1, count).astype(np.int64)]
-
-
-def names_of(figures: Sequence[str]) -> list[str]:
-    """The order in which figures are shown."""
-    wanted = ["pdms", "path_ade", "path_fde", "speed_ade", "speed_fde", "collision_rate", "off_road_rate", "ep", "ttc",
-              "comfort"]  # fmt: skip
-    return [name for name in wanted if name in figures]

@@ -97,3 +97,36 @@ def add_ghosts(scenes: Scenes, rows: Tensor, mean: float, clear: float, random: 
         objects=torch.where(fresh[..., None], ghost, scenes.objects),
         kind=torch.where(fresh, int(ObjectClass.CAR), scenes.kind),
     )
+
+
+SEVERITIES = (1, 2, 3, 4, 5)
+LEVELS: dict[str, tuple[float, ...]] = {
+    "position": (0.2, 0.4, 0.8, 1.2, 2.0),  # standard deviation of an object's centre, metres
+    "velocity": (0.5, 1.0, 2.0, 3.5, 5.0),  # of its velocity, m/s, and in proportion of its yaw
+    "missed": (0.05, 0.1, 0.2, 0.35, 0.5),  # share of objects not seen, drawn anew each step
+    "false": (0.25, 0.5, 1.0, 2.0, 4.0),  # mean number of false cars, anywhere, drawn anew each step
+    "localisation": (0.1, 0.2, 0.4, 0.6, 0.9),  # standard deviation of the ego's own place, metres to the side
+}
+"""Perturbations of a Scene and what their severities 1 to 5 mean."""
+
+
+def perturb(scenes: Scenes, kind: str, severity: int, random: torch.Generator) -> Scenes:
+    """Scenes as a sensor of that failing would tell them; severity 1 to 5, KeyError for an unknown kind."""
+    level = LEVELS[kind][severity - 1]
+    all_rows = torch.ones(scenes.batch, dtype=torch.bool)
+    if kind == "position":
+        return measure_badly(scenes, all_rows, level, 0.0, random)
+    if kind == "missed":
+        return measure_badly(scenes, all_rows, 0.0, level, random)
+    if kind == "false":
+        return add_ghosts(scenes, all_rows, level, 0.0, random)
+    if kind == "velocity":
+        objects = scenes.objects.clone()
+        noise = level * torch.randn(*scenes.kind.shape, 3, generator=random)
+        objects[..., VX : VY + 1] += noise[..., :2]
+        objects[..., YAW] += 0.1 * noise[..., 2]
+        return scenes._replace(objects=torch.where((scenes.kind >= 0)[..., None], objects, scenes.objects))
+    shift = torch.zeros(scenes.batch, 2)
+    shift[:, 1] = LEVELS["localisation"][severity - 1] * torch.randn(scenes.batch, generator=random)
+    moved = move(scenes, shift, torch.zeros(scenes.batch))
+    return scenes._replace(route=moved.route)

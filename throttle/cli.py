@@ -20,6 +20,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("throttle.commands.demo", "the main job, small: train, drive, compare clipped with unclipped"),
     "info": ("throttle.commands.info", "versions, devices, caches, what is installed"),
     "train control": ("throttle.commands.train_control", "train a driving policy"),
+    "train planning": ("throttle.commands.train_planning", "train a planner on recorded driving"),
+    "evaluate planning": ("throttle.commands.evaluate_planning", "drive a planner beside the expert and baselines"),
     "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
     "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),
     "experiments": ("throttle.commands.experiments", "small experiments on what gradient clipping does"),
