@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.host = "?"
         self.ticks = 0
+        self.asked = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""

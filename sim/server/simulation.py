@@ -31,6 +31,8 @@ class Caller(Protocol):
     """Address of the peer."""
     ticks: int
     """Calls of tick_cue so far."""
+    asked: int
+    """Port of the Traffic Manager that it last asked for."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,11 @@ from sim.server.simulation import Manager, Simulation
 
 @value
 def is_traffic_manager_running(sim: Simulation, port: Any) -> bool:
-    """Somebody announced one on this port."""
-    return integer(port, 0, 65535, "port") in sim.managers
+    """Somebody announced one on this port. A client asks before it starts its own there."""
+    number = integer(port, 0, 65535, "port")
+    if sim.caller is not None:
+        sim.caller.asked = number
+    return number in sim.managers
 
 
 @value
@@ -24,9 +27,15 @@ def get_traffic_manager_running(sim: Simulation, port: Any) -> list[Any]:
 
 @value
 def add_traffic_manager_running(sim: Simulation, where: Any) -> bool:
-    """Announce one; false where the port is taken."""
+    """Announce one; false where the port is taken.
+
+    A client without a route to any network does not find its own address and announces ["", 0]: its manager then
+    listens on the port that it asked for before.
+    """
     host, port = items(where, 2, "address")[:2]
-    number = integer(port, 1, 65535, "port")
+    number = integer(port, 0, 65535, "port")
+    if number == 0 and sim.caller is not None:
+        number = sim.caller.asked
     if number in sim.managers:
         return False
     sim.managers[number] = Manager(text(host), number, sim.caller)

@@ -186,6 +186,10 @@ def test_a_stalled_traffic_manager_is_woken(bare: Bare) -> None:
     port = listener.getsockname()[1]
     assert bare.value("add_traffic_manager_running", ["127.0.0.1", port]) is True
     assert bare.value("add_traffic_manager_running", ["127.0.0.1", port]) is False
+    assert bare.value("destroy_traffic_manager", port) is True
+    assert bare.value("is_traffic_manager_running", port) is False
+    assert bare.value("add_traffic_manager_running", ["", 0]) is True  # as a client without a network announces it
+    assert bare.value("is_traffic_manager_running", port) is True
     bare.synchronous()
     for _ in range(4):
         bare.value("tick_cue")
