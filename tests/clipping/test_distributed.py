@@ -13,6 +13,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from clipping import ClippingError, GradientClipper
+from clipping.testing import audit
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "global_norm": {"threshold": 0.8},
@@ -48,6 +49,19 @@ def alone(strategy: str) -> tuple[Tensor, list[Any]]:
     return torch.cat([p.detach().flatten() for p in model.parameters()]), clipper.drain()
 
 
+def by_torch(optimizer_kind: Any, **options: Any) -> Tensor:
+    """One process and torch's own clipping: what no mistake of ours can touch."""
+    model = net()
+    optimizer = optimizer_kind(model.parameters(), lr=0.1, **options)
+    for step in range(8):
+        x, y = data(step)
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(x), y).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.8)
+        optimizer.step()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
 def worker(rank: int, folder: str) -> None:
     from torch.distributed.fsdp import fully_shard
 
@@ -58,6 +72,9 @@ def worker(rank: int, folder: str) -> None:
     mesh = dist.init_device_mesh("cpu", (2,))
     for strategy, options in STRATEGIES.items():
         want, expected = alone(strategy)
+        assert any(r["clipped"] for r in expected), strategy
+        if strategy == "global_norm":
+            assert torch.allclose(want, by_torch(torch.optim.SGD, momentum=0.9), rtol=1e-4, atol=1e-5)
         for way in ("ddp", "fsdp2"):
             model: nn.Module = net()
             if way == "ddp":
@@ -79,6 +96,27 @@ def worker(rank: int, folder: str) -> None:
             for a, b in zip(clipper.drain(), expected):
                 for name in ("norm", "norm_after"):
                     assert math.isclose(a[name], b[name], rel_tol=1e-3), (strategy, way, name, a, b)
+    # A fused optimiser, to which the coefficient is handed.
+    for way in ("ddp", "fsdp2"):
+        model = net()
+        if way == "ddp":
+            model = nn.parallel.DistributedDataParallel(model)
+        else:
+            fully_shard(model, mesh=mesh)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, eps=1e-3, fused=True)
+        clipper = GradientClipper("global_norm", threshold=0.8, fold=True)
+        clipper.attach(optimizer)
+        with audit(0.8) as seen:
+            for step in range(8):
+                x, y = (t[rank * 4 : rank * 4 + 4] for t in data(step))
+                optimizer.zero_grad()
+                nn.functional.mse_loss(model(x), y).backward()
+                optimizer.step()
+        assert len(seen.steps) == 8
+        full = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in model.parameters()]
+        got = torch.cat([p.detach().flatten() for p in full])
+        want = by_torch(torch.optim.AdamW, eps=1e-3)
+        assert torch.allclose(got, want, rtol=1e-3, atol=1e-4), (way, got - want)
     # A non-finite shard on one rank is left out by both.
     model = net()
     fully_shard(model, mesh=mesh)
