@@ -5,6 +5,7 @@ The perturbation sits between policy and environment, so the routes are the same
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import Any
 
@@ -100,16 +101,14 @@ class Sensitivity:
         return self.total / max(self.count, 1)
 
 
-def robustness(
-    policy: Learned, config: EnvConfig, actions: Any, kinds: list[str], metric: str, **options: Any
-) -> dict[str, Any]:
+def robustness(policy: Learned, config: EnvConfig, kinds: list[str], metric: str, **options: Any) -> dict[str, Any]:
     """The metric at severities 0 to 5 of each kind, the area under that curve (mean, trapezoids), and the sensitivity.
 
     metric: a name among the figures of an evaluation. options: as of `control.evaluate.evaluate`.
     """
     curves: dict[str, list[float]] = {}
     plain: float | None = None
-    sensitivity = Sensitivity(policy)
+    sensitivity, actions = Sensitivity(policy), policy.model.action_space
     for kind in kinds:
         values = []
         for severity in range(len(SEVERITIES[kind]) + 1):
@@ -121,5 +120,5 @@ def robustness(
             values.append(figures[metric])
             plain = values[0]
         curves[kind] = values
-    area = {kind: float(np.mean([(a + b) / 2 for a, b in zip(v, v[1:])])) for kind, v in curves.items()}
+    area = {kind: float(np.mean([(a + b) / 2 for a, b in itertools.pairwise(v)])) for kind, v in curves.items()}
     return {"metric": metric, "curves": curves, "area": area, "sensitivity": sensitivity.mean}

@@ -23,6 +23,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "train planning": ("throttle.commands.train_planning", "train a planner on recorded driving"),
     "evaluate planning": ("throttle.commands.evaluate_planning", "drive a planner beside the expert and baselines"),
     "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
+    "compare control": ("throttle.commands.compare_control", "clipped against unclipped: arms x seeds, a report"),
+    "report": ("throttle.commands.report", "HTML report of comparisons"),
     "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),
     "experiments": ("throttle.commands.experiments", "small experiments on what gradient clipping does"),
     "recipes": ("throttle.commands.recipes", "textbook networks, clipped and unclipped"),

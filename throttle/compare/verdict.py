@@ -44,7 +44,8 @@ class Verdict:
     diverged_p: float
     """Fisher's exact test of these."""
     needed: float
-    """Runs an arm that would show the difference seen, were it the true one, in 4 of 5 comparisons; inf without one."""
+    """Runs an arm that would show the difference seen, were it the true one, in 4 of 5 comparisons; inf without one.
+    Never fewer than the exact test needs to claim anything (4 with two arms)."""
 
     @property
     def claim(self) -> str:
@@ -89,10 +90,15 @@ def judge(
                 p=p,
                 diverged=counts,
                 diverged_p=s.fisher_p(counts[0], mine.size, counts[1], base.size),
-                needed=s.runs_needed(mine, base),
+                needed=max(s.runs_needed(mine, base), _least(len(others))),
             )
         )
     return found
+
+
+def _least(compared: int) -> int:
+    """The fewest runs an arm with which the exact test can claim anything, for so many arms compared."""
+    return next(n for n in range(2, 99) if 2 * compared / math.comb(2 * n, n) <= LEVEL)
 
 
 def sentence(found: Verdict, metric: str, detail: str = "") -> str:
@@ -125,7 +131,7 @@ def more_words(found: Verdict) -> str:
         return f"A difference as small as this would take more than {MANY} seeds an arm to show."
     if found.needed <= found.runs:
         return "A few more seeds would tell: so many should have shown a difference of this size."
-    return f"If it is real, about {found.more:.0f} more seeds an arm would show it (4 times in 5)."
+    return f"If it is real, about {found.more:.0f} more seed{'s' if found.more > 1 else ''} an arm would show it (4 times in 5)."
 
 
 def number(value: float, signed: bool = False) -> str:
