@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 import carla
 
 from contracts import UserError
+from sim.herald import Herald
 
 T = TypeVar("T")
 PROBE_SECONDS = 2.0
@@ -113,6 +114,7 @@ class Simulator:
         mine = self.client.get_client_version()
         if server != mine:
             raise UserError(f"the server at {config.host}:{config.port} is CARLA {server}, this client is {mine}")
+        self._herald = Herald.of(config.host, config.port)
         self.world = self._patiently(self.client.get_world)
         if self._before is None:
             self._before = self.world.get_settings()
@@ -166,7 +168,8 @@ class Simulator:
             names = {name.split("/")[-1] for name in self.client.get_available_maps()}
             if town.split("/")[-1] not in names:
                 raise UserError(f"the server has no map '{town}'; it has {', '.join(sorted(names))}")
-            self.world = self._patiently(lambda: self.client.load_world(town))
+            # in synchronous mode no step passes before the first that is asked for: an episode can be repeated
+            self.world = self._patiently(lambda: self.client.load_world(town, reset_settings=False))
         finally:
             self.client.set_timeout(config.timeout)
         self._set_mode()
@@ -248,6 +251,8 @@ class Simulator:
         try:
             if self.config.delta is None:
                 return int(self.world.wait_for_tick(self.config.timeout).frame)
+            if self._herald is not None:
+                self._herald.tick_comes()
             return int(self.world.tick(self.config.timeout))
         except RuntimeError as error:
             # the answer may be late rather than lost: asking again would step twice

@@ -25,8 +25,9 @@ FAR_DEPTH = 65535
 CATEGORIES = ("car", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "traffic light", "traffic sign")
 """Names in the order of their COCO ids, which begin at 1; the first six are `contracts.ObjectClass` + 1."""
 TRAFFIC_LIGHT, TRAFFIC_SIGN = 7, 8
+_CARS = (Tag.CAR, Tag.TRUCK, Tag.BUS)  # a server may show a pick-up as a car and call it a truck
 TAGS_OF = {
-    1: (Tag.CAR,), 2: (Tag.TRUCK,), 3: (Tag.BUS,), 4: (Tag.MOTORCYCLE, Tag.RIDER), 5: (Tag.BICYCLE, Tag.RIDER),
+    1: _CARS, 2: _CARS, 3: _CARS, 4: (Tag.MOTORCYCLE, Tag.RIDER), 5: (Tag.BICYCLE, Tag.RIDER),
     6: (Tag.PEDESTRIAN,), 7: (Tag.TRAFFIC_LIGHT,), 8: (Tag.TRAFFIC_SIGN,),
 }  # fmt: skip
 """Category -> semantic tags that its pixels have."""

@@ -3,6 +3,10 @@
 CARLA's client signals its Traffic Manager's thread without holding the mutex. Now and then (once in some 10,000 ticks)
 the thread is just about to wait, the signal is lost, and the client's two threads wait for each other for ever. Sending
 set_synchronous_mode(false), set_synchronous_mode(true) to the manager's own port signals the same step again.
+
+A client that thinks for long between two ticks looks the same from here, and a poke would give its manager a step too
+many. `sim.client` therefore says when it is about to tick (see sim.server.rpc.ticks): then only what comes late after
+that is a stall.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ import msgpack
 from sim.server.simulation import Manager, Simulation, say
 
 STALL_SECONDS = 0.15
+ANNOUNCED_STALL = 2.0
+"""Seconds from the announcement of a tick."""
 STREAK = 2
 """Ticks in a row that had their batch before a missing one means a stall."""
 POKE = b"".join(bytes(msgpack.packb([0, n, "set_synchronous_mode", [n == 1]])) for n in (0, 1))
@@ -38,20 +44,19 @@ class Rescue:
         """A tick was asked for, `batches` calls of apply_batch after the one before."""
         self._streak = self._streak + 1 if batches else 0
         self._last_tick = monotonic()
+        self._sim.announced = None
         self._poked = False
 
     def stalled(self) -> bool:
         """A Traffic Manager owes the batch of the last tick."""
         sim = self._sim
-        return (
-            sim.settings.synchronous
-            and bool(sim.managers)
-            and not self._poked
-            and not self.held
-            and self._streak >= STREAK
-            and not sim.batches
-            and monotonic() - self._last_tick > STALL_SECONDS
-        )
+        if not (sim.settings.synchronous and sim.managers and self._streak >= STREAK):
+            return False
+        if self._poked or self.held or sim.batches:
+            return False
+        if sim.announcer is None:
+            return monotonic() - self._last_tick > STALL_SECONDS
+        return sim.announced is not None and monotonic() - sim.announced > ANNOUNCED_STALL
 
     async def watch(self) -> None:
         """Look several times a second, for ever."""

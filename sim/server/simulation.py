@@ -70,6 +70,9 @@ class Simulation:
         """OpenDRIVE text of generate_opendrive_world."""
         self.batches = 0
         """Calls of apply_batch since the last tick: a Traffic Manager makes one a tick."""
+        self.announcer: Caller | None = None
+        """The connection that says when a client is about to tick; `announced`: when it last did (monotonic)."""
+        self.announced: float | None = None
         self.on_tick: list[Callable[[], None]] = []
         self._map_changed = True
         self._last_wall = monotonic()
@@ -150,6 +153,8 @@ class Simulation:
         for port in [port for port, manager in self.managers.items() if manager.owner is caller]:
             del self.managers[port]
             say(f"the client at {caller.host} is gone: its Traffic Manager on port {port} is forgotten")
+        if self.announcer is caller:
+            self.announcer = self.announced = None
         if self.synchronous_owner is caller and self.settings.synchronous:
             self.synchronous_owner = None
             ticking = [other for other in others if other.ticks]

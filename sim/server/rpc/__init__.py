@@ -1,8 +1,21 @@
 """The calls, by subject. Importing this package fills the table of methods."""
 
-from sim.server.rpc import actors, batch, lights, manager, maps, objects, recording, sensors, vehicles, walkers, world
+from sim.server.rpc import (
+    actors,
+    batch,
+    lights,
+    manager,
+    maps,
+    objects,
+    recording,
+    sensors,
+    ticks,
+    vehicles,
+    walkers,
+    world,
+)
 from sim.server.rpc.table import METHODS, Method, Style, serve
 
-_SUBJECTS = (actors, batch, lights, manager, maps, objects, recording, sensors, vehicles, walkers, world)
+_SUBJECTS = (actors, batch, lights, manager, maps, objects, recording, sensors, ticks, vehicles, walkers, world)
 
 __all__ = ["METHODS", "Method", "Style", "serve"]

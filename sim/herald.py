@@ -1,0 +1,57 @@
+"""Says to a server of ours that a tick is about to come; a real CARLA server knows no such call and is left alone.
+
+The server wakes a Traffic Manager that lost its signal. It can tell a stalled one from a client that takes its time
+between two ticks only if the client says which it is.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+import msgpack
+
+TIMEOUT = 30.0
+
+
+class Herald:
+    """A connection beside the client's own."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._reader = msgpack.Unpacker()
+
+    @staticmethod
+    def of(host: str, port: int) -> Herald | None:
+        """A herald for the server there; None where it is not one of ours."""
+        try:
+            connection = socket.create_connection((host, port), TIMEOUT)
+        except OSError:
+            return None
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        herald = Herald(connection)
+        if herald._call("throttle_will_announce_ticks"):
+            return herald
+        herald.close()
+        return None
+
+    def tick_comes(self) -> None:
+        """The client ticks now. Returns when the server knows it."""
+        self._call("throttle_tick_comes")
+
+    def _call(self, name: str) -> bool:
+        """The server did it."""
+        try:
+            self._connection.sendall(bytes(msgpack.packb([0, 1, name, [[False, ""]]])))
+            while data := self._connection.recv(4096):
+                self._reader.feed(data)
+                for answer in self._reader:
+                    return isinstance(answer, list) and len(answer) == 4 and answer[2] is None
+        except (OSError, ValueError, msgpack.exceptions.UnpackException):
+            pass
+        return False
+
+    def close(self) -> None:
+        """Announce no more."""
+        with suppress(OSError):
+            self._connection.close()

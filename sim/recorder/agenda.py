@@ -1,0 +1,72 @@
+"""Which episodes a recording has: all of them follow from its config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from contracts import UserError
+from sim.driving.routes import SPLITS, NamedRoute, Split, named_routes
+from sim.recorder.config import RecordConfig
+from sim.roads.network import RoadNetwork
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One episode to be. route: number of the town's route of the split. seed: of its traffic, noise and scenario."""
+
+    index: int
+    split: Split
+    town: str
+    route: int
+    weather: str
+    density: float
+    scenario: str
+    seed: int
+
+
+def agenda(config: RecordConfig) -> list[Assignment]:
+    """All episodes in their order."""
+    found: list[Assignment] = []
+    rng = np.random.default_rng([config.seed, 1])
+    for split in SPLITS:
+        towns = config.test_towns if split == "test" else config.towns
+        count = getattr(config, split)
+        # a shuffle for each list, so that weathers, densities and scenarios meet in all combinations
+        weathers = _dealt(list(config.weathers), count, rng)
+        densities = _dealt(list(config.traffic.densities), count, rng)
+        scenarios = _dealt(list(config.scenarios), count, rng)
+        used = dict.fromkeys(towns, 0)
+        for k in range(count):
+            town = towns[k % len(towns)]
+            found.append(
+                Assignment(
+                    len(found),
+                    split,
+                    town,
+                    used[town],
+                    weathers[k],
+                    float(densities[k]),
+                    scenarios[k],
+                    int(rng.integers(1, 2**31 - 1)),
+                )
+            )
+            used[town] += 1
+    return found
+
+
+def _dealt(cards: list, count: int, rng: np.random.Generator) -> list:
+    """`count` cards: the pack is dealt out whole before it is shuffled anew."""
+    found: list = []
+    while len(found) < count:
+        found += [cards[k] for k in rng.permutation(len(cards))]
+    return found[:count]
+
+
+def route_of(config: RecordConfig, network: RoadNetwork, assignment: Assignment) -> NamedRoute:
+    """The route of an episode; raises UserError where the town has too few."""
+    routes = named_routes(network, assignment.split, assignment.route + 1, config.seed, config.shortest, config.longest)
+    if routes[-1].town != assignment.town.split("/")[-1]:
+        raise UserError(f"the server calls the town {routes[-1].town}, the config {assignment.town}")
+    return routes[-1]

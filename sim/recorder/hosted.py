@@ -1,0 +1,73 @@
+"""A server of our own in a process that ends with its parent: `python -m sim.recorder.hosted`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from contracts import UserError
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel end this process when process `parent` (which started it) ends; Linux."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class HostedServer:
+    """`throttle sim serve` on any free port, for this machine only. Raises UserError where it does not start."""
+
+    def __init__(self, town: str, log: Path, maps: str = "") -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "NUMBA_NUM_THREADS": "1"}
+        words = [sys.executable, "-m", "sim.recorder.hosted", str(os.getpid()), town, maps]
+        self._log: IO[str] = open(log, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the server
+        self.process = subprocess.Popen(
+            words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        found = re.search(r":(\d+)$", self.process.stdout.readline().strip())
+        if not found:
+            self.stop()
+            raise UserError(f"the simulator's server did not start; {log} says why")
+        self.port = int(found[1])
+
+    def alive(self) -> bool:
+        """It runs."""
+        return self.process.poll() is None
+
+    def stop(self) -> None:
+        """End it."""
+        if self.alive():
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self._log.close()
+
+
+def main() -> None:
+    """Serve until told to end."""
+    die_with_parent(int(sys.argv[1]))
+    from sim.server.config import ServeConfig
+    from sim.server.serve import run
+
+    run(ServeConfig(town=sys.argv[2], port=0, maps=Path(sys.argv[3]) if sys.argv[3] else None))
+
+
+if __name__ == "__main__":
+    main()

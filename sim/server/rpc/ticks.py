@@ -1,0 +1,21 @@
+"""What CARLA does not have: a client's word that it is about to tick. See sim.server.rescue for its use."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from sim.server.rpc.table import void
+from sim.server.simulation import Simulation
+
+
+@void
+def throttle_will_announce_ticks(sim: Simulation) -> None:
+    """From now on, until this connection ends, every tick is announced."""
+    sim.announcer, sim.announced = sim.caller, None
+
+
+@void
+def throttle_tick_comes(sim: Simulation) -> None:
+    """The client is about to tick: its Traffic Manager begins its step."""
+    if sim.announcer is sim.caller:
+        sim.announced = monotonic()
