@@ -131,7 +131,8 @@ def more_words(found: Verdict) -> str:
         return f"A difference as small as this would take more than {MANY} seeds an arm to show."
     if found.needed <= found.runs:
         return "A few more seeds would tell: so many should have shown a difference of this size."
-    return f"If it is real, about {found.more:.0f} more seed{'s' if found.more > 1 else ''} an arm would show it (4 times in 5)."
+    plural = "s" if found.more > 1 else ""
+    return f"If it is real, about {found.more:.0f} more seed{plural} an arm would show it (4 times in 5)."
 
 
 def number(value: float, signed: bool = False) -> str:

@@ -61,8 +61,8 @@ class Axis:
         if log:
             first, last = math.floor(math.log10(low)), math.ceil(math.log10(high) + 1e-9)
             last = max(last, first + 1)
-            step = max(1, round((last - first) / 6))
-            return cls(10.0**first, 10.0**last, True, [10.0**e for e in range(first, last + 1, step)])
+            every = max(1, round((last - first) / 6))
+            return cls(10.0**first, 10.0**last, True, [10.0**e for e in range(first, last + 1, every)])
         if zero:
             low = min(low, 0.0)
         if high - low < 1e-12:
