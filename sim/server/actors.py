@@ -27,6 +27,7 @@ class VehicleData:
     """The VehiclePhysicsControl in force."""
     fresh: tuple[Any, list[Any]] | None = None
     """The world's parameters and the control at spawn."""
+    gravity: bool = True
     simulated: bool = True
     collides: bool = True
     autopilot: bool = False

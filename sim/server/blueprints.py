@@ -148,7 +148,8 @@ def _library() -> list[Blueprint]:
         name = f"walker.pedestrian.{number:04d}"
         add(name, Kind.WALKER, half, Label.PEDESTRIANS, _walker_attributes(number))
     for name, attributes in SENSORS.items():
-        rows = [_attribute(key, _TYPES[kind], value) for key, kind, value in attributes]
+        # scripts take the first recommended value for the default
+        rows = [_attribute(key, _TYPES[kind], value, (value,)) for key, kind, value in attributes]
         add(name, Kind.SENSOR, (0.0, 0.0, 0.0), Label.NONE, [*rows, _role("front")])
     add("controller.ai.walker", Kind.CONTROLLER, (0.0, 0.0, 0.0), Label.NONE, [_role("default")])
     for name, size in PROPS.items():
@@ -160,7 +161,7 @@ def _library() -> list[Blueprint]:
                 _attribute("mass", FLOAT, "0.0"),
             ]
         add(f"static.prop.{name.replace(' ', '')}", Kind.PROP, size, Label.DYNAMIC, [*rows, _role("prop")])
-    friction = [_attribute("friction", FLOAT, "3.5")] + [_attribute(f"extent_{a}", FLOAT, "1.0") for a in "xyz"]
+    friction = [_attribute("friction", FLOAT, "3.5")] + [_attribute(f"extent_{a}", FLOAT, "1.0") for a in "xyz"]  # cm
     add("static.trigger.friction", Kind.OTHER, (1.0, 1.0, 1.0), Label.NONE, [*friction, _role("trigger")])
     add("util.actor.empty", Kind.OTHER, (0.0, 0.0, 0.0), Label.NONE, [_role("empty")])
     return found

@@ -14,7 +14,9 @@ from sim.server.bodies import Bodies
 from sim.server.control import drive
 from sim.server.errors import CallError
 from sim.server.frames import axes, compose, rotate
+from sim.server.friction import FRICTION_TRIGGER, FrictionTriggers
 from sim.server.lights import TrafficLights
+from sim.server.physics import apply as apply_physics
 from sim.server.physics import default as default_physics
 from sim.server.rays import Rays
 from sim.server.sensors import Contact, Moment, Sensors
@@ -56,6 +58,8 @@ class Episode:
         self.contacts: list[Contact] = []
         self._constant: dict[int, Actor] = {}
         self._ackermann: dict[int, Actor] = {}
+        self._momentary: list[Actor] = []
+        self.friction = FrictionTriggers()
         spectator = Actor(0, Kind.SPECTATOR, "spectator", [0, "spectator", []], box((0.0, 0.0, 0.0), 0.0), b"")
         start = town.spawn_points[0] if town.spawn_points else Pose()
         self.spectator = self.registry.add(spectator, start._replace(z=start.z + 30.0, pitch=-60.0))
@@ -101,6 +105,8 @@ class Episode:
             actor.stream = self._streams.open()
             actor.token = self._token(actor.stream)
             self.sensors.add(actor, source)
+        if name == FRICTION_TRIGGER:
+            self.friction.add(actor)
         if actor.vehicle:
             union = self.registry.snapshot.vehicles
             union["gear"][actor.row], union["light_state"][actor.row] = 1, 2
@@ -136,6 +142,7 @@ class Episode:
         self._constant.pop(actor.id, None)
         self._ackermann.pop(actor.id, None)
         self.registry.remove(actor)
+        self.friction.forget(actor)
 
     # -- moving by hand -----------------------------------------------------------------------------------------------
 
@@ -172,6 +179,17 @@ class Episode:
             self._ackermann[actor.id] = actor
         actor.vehicle.ackermann = target
 
+    def refresh_physics(self, actor: Actor) -> None:
+        """Let the world's vehicle be as its physics control and gravity say."""
+        vehicle = actor.vehicle
+        if vehicle is not None and vehicle.fresh is not None and actor.slot >= 0:
+            row = self.world.state.buffers.vf[0, :, actor.slot]
+            apply_physics(row, *vehicle.fresh, vehicle.physics, vehicle.gravity)
+
+    def let_go_after_step(self, actor: Actor) -> None:
+        """The pedals that it has now hold for the next step only (attribute sticky_control)."""
+        self._momentary.append(actor)
+
     def walk(self, actor: Actor, direction: Vec, speed: float, jump: bool) -> None:
         """Let a walker go on in a direction (world axes) at a speed, m/s."""
         length = math.sqrt(direction.x**2 + direction.y**2 + direction.z**2)
@@ -194,6 +212,8 @@ class Episode:
         self._hold_velocities()
         self.world.step(dt=dt, substeps=substeps)
         self._hold_velocities()
+        self._let_go()
+        self.friction.update(self)
         self.elapsed += dt
         self.ticks += 1
         self.bodies.write(self.registry)
@@ -204,6 +224,12 @@ class Episode:
             if actor.slot >= 0:
                 self.bodies.place(actor, self.registry.pose(actor))
         self.contacts = self._read_contacts()
+
+    def _let_go(self) -> None:
+        for actor in self._momentary:
+            if actor.slot >= 0:
+                self.bodies.pedals(actor.slot, 0.0, 0.0, 0.0, False, False)
+        self._momentary.clear()
 
     def _hold_velocities(self) -> None:
         for actor in self._constant.values():

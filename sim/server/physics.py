@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.server.arguments import boolean, integer, items, number, vector
+from sim.server.arguments import boolean, items, number, vector
 from sim.server.errors import CallError
 from sim.world import fields as f
 
@@ -28,14 +28,16 @@ FRICTION, W_DAMPING, MAX_STEER, RADIUS, MAX_BRAKE, MAX_HAND_BRAKE, LAT_LOAD, LAT
 
 
 def default(row: NDArray[np.float32], wheels: int, base: list[float]) -> list[Any]:
-    """The control of a fresh vehicle whose world parameters are `row`; `base` is its position (m) at spawn."""
+    """The control of a fresh vehicle whose world parameters are `row`; `base` is its position (m) at spawn.
+
+    It has four wheels: those of a two-wheeler stand in pairs, as CARLA's do.
+    """
     radius = 0.34 if wheels == 4 else 0.32
     peak = float(row[f.FORCE]) * radius / (GEARS[0][0] * FINAL_RATIO)
     angle = math.degrees(float(row[f.MAX_WHEEL]))
     half, side = float(row[f.WHEELBASE]) / 2, float(row[f.HALF_WIDTH]) * 0.8
+    side = side if wheels == 4 else 0.1
     places = [(half, -side), (half, side), (-half, -side), (-half, side)]
-    if wheels == 2:
-        places = [(half, 0.0), (-half, 0.0)]
     found = []
     for x, y in places:
         front = x > 0
@@ -72,11 +74,14 @@ def checked(control: Any) -> list[Any]:
 _NUMBERS = {RPM, MOI, DAMPING_FULL, DAMPING_ENGAGED, DAMPING_FREE, SWITCH_TIME, CLUTCH, FINAL, MASS, DRAG}
 
 
-def apply(row: NDArray[np.float32], fresh: NDArray[np.float32], before: list[Any], after: list[Any]) -> None:
+def apply(
+    row: NDArray[np.float32], fresh: NDArray[np.float32], before: list[Any], after: list[Any], weight: bool
+) -> None:
     """Change the world's parameters `row` by what `after` changes against the default control `before`.
 
-    fresh: the row as it was at spawn. Mass, tyre friction, brake torque, steering angle, drag, torque and gearing act;
-    damping, moment of the engine, clutch, centre of mass and tyre stiffness are kept and reported, without effect.
+    fresh: the row as it was at spawn. weight: gravity presses the vehicle on its wheels. Mass, tyre friction, brake
+    torque, steering angle, drag, torque and gearing act. Damping, moment of the engine, clutch, centre of mass and tyre
+    stiffness are kept and reported, without effect.
     """
 
     def ratio(new: float, old: float, low: float = 0.0, high: float = 100.0) -> float:
@@ -84,7 +89,10 @@ def apply(row: NDArray[np.float32], fresh: NDArray[np.float32], before: list[Any
 
     mass = ratio(after[MASS], before[MASS], 0.01)
     row[f.MASS], row[f.INERTIA] = fresh[f.MASS] * mass, fresh[f.INERTIA] * mass
-    row[f.ROLL] = fresh[f.ROLL] * mass
+    grip = ratio(_mean(after, FRICTION), _mean(before, FRICTION)) if after[WHEELS] and before[WHEELS] else 1.0
+    # a wheel that slides or hangs free does not resist
+    row[f.ROLL] = fresh[f.ROLL] * mass * min(grip, 1.0) * weight
+    row[f.MU] = fresh[f.MU] * grip * weight
     row[f.DRAG] = fresh[f.DRAG] * ratio(after[DRAG], before[DRAG])
     torque = ratio(_peak(after), _peak(before))
     ratios = after[GEAR_LIST][0][0] * after[FINAL] if after[GEAR_LIST] else before[GEAR_LIST][0][0] * after[FINAL]
@@ -92,7 +100,6 @@ def apply(row: NDArray[np.float32], fresh: NDArray[np.float32], before: list[Any
     row[f.FORCE] = fresh[f.FORCE] * torque * gearing
     row[f.POWER] = fresh[f.POWER] * torque * ratio(after[RPM], before[RPM])
     if after[WHEELS] and before[WHEELS]:
-        row[f.MU] = fresh[f.MU] * ratio(_mean(after, FRICTION), _mean(before, FRICTION))
         row[f.BRAKE_FORCE] = fresh[f.BRAKE_FORCE] * ratio(_mean(after, MAX_BRAKE), _mean(before, MAX_BRAKE))
         angle = max(abs(w[MAX_STEER]) for w in after[WHEELS])
         row[f.MAX_WHEEL] = math.radians(min(angle, 85.0))
@@ -104,11 +111,3 @@ def _peak(control: list[Any]) -> float:
 
 def _mean(control: list[Any], field: int) -> float:
     return float(sum(w[field] for w in control[WHEELS]) / len(control[WHEELS]))
-
-
-def wheel_count(value: str) -> int:
-    """The attribute number_of_wheels; 4 where it is not a number."""
-    try:
-        return integer(int(value), 2, 20)
-    except (ValueError, CallError):
-        return 4

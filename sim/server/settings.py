@@ -10,7 +10,7 @@ from sim.server import codec
 from sim.server.arguments import boolean, integer, items, number, optional
 from sim.server.errors import CallError
 
-LONGEST_STEP = 1.0
+LONGEST_STEP = 10.0
 """Seconds; a longer fixed step is refused."""
 
 

@@ -121,5 +121,10 @@ def spawn_points(tables: LaneTables) -> list[Pose]:
             step = round((begin + k * SPAWN_SPACING) / float(tables.spacing[lane]))
             point = int(tables.first_point[lane]) + min(step, int(tables.point_count[lane]) - 1)
             x, y, z = (float(axis[point]) for axis in (tables.x, tables.y, tables.z))
-            found.append(Pose(x, y, z + SPAWN_LIFT, 0.0, math.degrees(float(tables.yaw[point])), 0.0))
+            # the slope as a vehicle there will have it: towards the next point, at a lane's end from the one before
+            last = int(tables.first_point[lane] + tables.point_count[lane]) - 1
+            upper = min(point + 1, last)
+            rise = float(tables.z[upper] - tables.z[upper - 1]) / float(tables.spacing[lane])
+            pitch, yaw = math.degrees(rise), math.degrees(float(tables.yaw[point]))
+            found.append(Pose(x, y, z + SPAWN_LIFT, pitch, yaw, 0.0))
     return found

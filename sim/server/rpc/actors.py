@@ -193,9 +193,12 @@ def set_actor_collisions(sim: Simulation, actor: Any, enabled: Any) -> None:
 
 @void
 def set_actor_enable_gravity(sim: Simulation, actor: Any, enabled: Any) -> None:
-    """Accepted: bodies always stand on the ground."""
-    sim.episode.registry.live(actor)
-    boolean(enabled)
+    """Without it a vehicle's wheels press on nothing: no grip, no rolling resistance. Bodies stay on the ground."""
+    found = sim.episode.registry.live(actor)
+    falls = boolean(enabled)
+    if found.vehicle is not None:
+        found.vehicle.gravity = falls
+        sim.episode.refresh_physics(found)
 
 
 @void

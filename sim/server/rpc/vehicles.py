@@ -46,6 +46,8 @@ def apply_control_to_vehicle(sim: Simulation, actor: Any, control: Any) -> None:
     backwards = gear < 0 if manual else reverse
     pull = 0.0 if manual and gear == 0 else throttle
     sim.episode.bodies.pedals(found.slot, pull, steer, brake, hand_brake, backwards)
+    if found.attributes.get("sticky_control", "").lower() == "false":
+        sim.episode.let_go_after_step(found)
     union = sim.episode.registry.snapshot.vehicles[found.row]
     union["throttle"], union["steer"], union["brake"] = throttle, steer, brake
     union["hand_brake"], union["reverse"], union["manual"] = hand_brake, reverse, manual
@@ -83,10 +85,8 @@ def apply_physics_control(sim: Simulation, actor: Any, control: Any) -> None:
     """Change it; see sim.server.physics for what acts."""
     found, vehicle = live(sim, actor)
     after = physics.checked(control)
-    if vehicle.fresh is not None:
-        row = sim.episode.world.state.buffers.vf[0, :, found.slot]
-        physics.apply(row, vehicle.fresh[0], vehicle.fresh[1], after)
     vehicle.physics = after
+    sim.episode.refresh_physics(found)
 
 
 @value

@@ -228,6 +228,82 @@ def moving(port: int) -> dict[str, Any]:
 
 
 @scenario
+def grip(port: int) -> dict[str, Any]:
+    """Friction, gravity, friction triggers, controls that hold for one tick."""
+    _, world = connect(port)
+    world.apply_settings(carla.WorldSettings(synchronous_mode=True, fixed_delta_seconds=0.05))
+    library = world.get_blueprint_library()
+    result: dict[str, Any] = {}
+    blueprint = library.find("vehicle.tesla.model3")
+    pose = world.get_map().get_spawn_points()[0]
+    ahead = pose.get_forward_vector()
+
+    def coast(change: Callable[[carla.Vehicle], None]) -> float:
+        """Speed, m/s, of a car that left at 20 m/s, after two seconds."""
+        vehicle = world.spawn_actor(blueprint, pose)
+        world.tick()
+        change(vehicle)
+        vehicle.set_target_velocity(ahead * 20)
+        for _ in range(40):
+            world.tick()
+        speed = vehicle.get_velocity().length()
+        vehicle.destroy()
+        world.tick()
+        return speed
+
+    def without_drag(friction: float) -> Callable[[carla.Vehicle], None]:
+        def change(vehicle: carla.Vehicle) -> None:
+            control = vehicle.get_physics_control()
+            control.drag_coefficient = 0.0
+            wheels = control.wheels
+            for wheel in wheels:
+                wheel.tire_friction = friction
+            control.wheels = wheels
+            vehicle.apply_physics_control(control)
+
+        return change
+
+    def falling(vehicle: carla.Vehicle) -> None:
+        without_drag(3.5)(vehicle)
+        vehicle.set_enable_gravity(False)
+
+    result["rolling"], result["sliding"] = coast(without_drag(3.5)), coast(without_drag(0.0))
+    result["falling"] = coast(falling)
+
+    def friction_of(vehicle: carla.Vehicle) -> float:
+        return vehicle.get_physics_control().wheels[3].tire_friction
+
+    trigger_blueprint = library.find("static.trigger.friction")
+    for name, value in (("friction", 0.7), ("extent_x", 500), ("extent_y", 300), ("extent_z", 200)):
+        trigger_blueprint.set_attribute(name, str(value))
+    place = carla.Transform(pose.location + ahead * 20, pose.rotation)
+    trigger = world.spawn_actor(trigger_blueprint, place)
+    vehicle = world.spawn_actor(library.find("vehicle.kawasaki.ninja"), pose)
+    world.tick()
+    seen = [friction_of(vehicle)]
+    for metres in (16, 24, 26, 20):
+        vehicle.set_transform(carla.Transform(pose.location + ahead * metres, pose.rotation))
+        world.tick()
+        seen.append(friction_of(vehicle))
+    trigger.destroy()
+    world.tick()
+    result["trigger"] = [*seen, friction_of(vehicle)]
+    vehicle.destroy()
+
+    blueprint.set_attribute("sticky_control", "False")
+    vehicle = world.spawn_actor(blueprint, pose)
+    world.tick()
+    vehicle.apply_control(carla.VehicleControl(throttle=1.0))
+    world.tick()
+    first = vehicle.get_velocity().length()
+    for _ in range(10):
+        world.tick()
+    result["momentary"] = [first, vehicle.get_velocity().length()]
+    world.apply_settings(carla.WorldSettings())
+    return result
+
+
+@scenario
 def streams(port: int) -> dict[str, Any]:
     """Every sensor that streams, decoded by the client; a crash into a prop."""
     _, world = connect(port)

@@ -68,6 +68,17 @@ def test_moving_by_hand(server: ServerProcess) -> None:
     assert abs(seen["steer_angle"]) < 5
 
 
+def test_grip(server: ServerProcess) -> None:
+    seen = run_client(server.port, "grip")
+    braked = 20 - 0.3 * 2  # by the engine alone
+    assert seen["rolling"] < braked - 0.1, "wheels that roll lose speed"
+    assert seen["sliding"] == pytest.approx(braked, abs=1e-2)
+    assert seen["falling"] == pytest.approx(braked, abs=1e-2)
+    assert seen["trigger"] == pytest.approx([3.5, 0.7, 0.7, 3.5, 0.7, 3.5])
+    first, later = seen["momentary"]
+    assert 0 < later <= first, "the throttle held for one tick"
+
+
 def test_sensor_streams(server: ServerProcess) -> None:
     seen = run_client(server.port, "streams")
     counts = seen["counts"]
