@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts import UserError
-from control.config import ControlConfig, EnvConfig
+from control.config import ControlConfig, EnvConfig, PPOConfig
 from throttle.compare.arms import Arm
 from throttle.compare.config import BACKPROP, ControlComparison
 
@@ -83,6 +83,9 @@ def _settings(design: ControlComparison) -> list[tuple[Setting, Any]]:
             base = dataclasses.replace(design.control, algorithm=algorithm, env=_environment(design.control.env, task))  # type: ignore[arg-type]
             for rate in design.learning_rates or [base.settings.learning_rate]:
                 settings = dataclasses.replace(base.settings, learning_rate=rate)
+                if isinstance(settings, PPOConfig) and isinstance(base.settings, PPOConfig):  # its end goes with it
+                    share = base.settings.final_learning_rate / base.settings.learning_rate
+                    settings = dataclasses.replace(settings, final_learning_rate=share * rate)
                 config = dataclasses.replace(base, **{algorithm: settings})  # type: ignore[arg-type]
                 found.append((Setting(algorithm, task or _name(config.env), rate), config))
     return found
