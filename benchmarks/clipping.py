@@ -4,12 +4,15 @@
 
 Two costs a row: `clip`, the clip alone, and `added`, what clip + optimiser step (fused Adam) takes more than the step
 without clipping; the second is the honest one for a folded clip, whose scaling happens inside the optimiser. Medians
-over rounds; within a round every way runs once on the same parameters, so that a busy machine disturbs all alike.
-The limit is one read of one flat buffer of all gradients (the faster of torch.dot and our kernel). The last column is
-clip + step relative to torch's clip_grad_norm_ (foreach) + step in the same state: below 1.00 is faster. Telemetry is
-on in all rows of ours.
+over rounds; within a round every way runs once on the same parameters, in an order that moves on from round to round,
+so that a busy machine disturbs all alike. The limit is one read of one flat buffer of all gradients (the faster of
+torch.dot and our kernel). The last two columns are clip + step relative to torch's clip_grad_norm_ (foreach) + step in
+the same state, by medians and by the fastest rounds: below 1.00 is faster. Telemetry is on in all rows of ours.
 
 The gradients are put back before every call, outside the clock, because clipped gradients need no clipping.
+
+Then an update of the policy net as a whole (forward, backward, clip, step: caches are as cold as in training), and what
+telemetry alone costs a step, into each kind of sink.
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ import copy
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -207,7 +212,7 @@ def run_net(name: str, rounds: int) -> list[dict[str, object]]:
             spent = measure(reader, lambda: None, repeats)
             if round_:
                 limit.append(spent)
-        for way in ways:
+        for way in ways[round_ % len(ways) :] + ways[: round_ % len(ways)]:
             a = measure(way.clip, way.reset, repeats) if way.clip else 0.0
             b = measure(way.step, way.reset, repeats)
             if round_:
@@ -234,6 +239,7 @@ def run_net(name: str, rounds: int) -> list[dict[str, object]]:
                 "added_limits": added / best,
                 "step_share": added / statistics.median(plain.whole),
                 "against_torch": against,
+                "fastest_against_torch": min(way.whole) / min(torch_row.whole) if torch_row is not None else None,
                 "limit_us": best * 1e6,
             }
         )
@@ -244,19 +250,99 @@ def show(rows: list[dict[str, object]]) -> None:
     """Print the table of one net."""
     first = rows[0]
     print(f"\n{first['net']}: one read of all gradients {first['limit_us']:.1f} us")
-    head = ("way", "state", "clip us", "added us", "clip/limit", "added/limit", "of step", "step vs torch")
-    print("{:22s} {:9s} {:>10s} {:>10s} {:>11s} {:>12s} {:>9s} {:>14s}".format(*head))
+    head = ("way", "state", "clip us", "added us", "clip/limit", "added/limit", "of step", "step vs torch", "fastest")
+    print("{:22s} {:9s} {:>10s} {:>10s} {:>11s} {:>12s} {:>9s} {:>14s} {:>8s}".format(*head))
     for r in rows:
-        against = f"{r['against_torch']:.2f}" if r["against_torch"] is not None else ""
+        both = [f"{r[k]:.2f}" if r[k] is not None else "" for k in ("against_torch", "fastest_against_torch")]
         print(
             f"{r['way']:22s} {r['state']:9s} {r['clip_us']:10.1f} {r['added_us']:10.1f} {r['clip_limits']:11.2f} "
-            f"{r['added_limits']:12.2f} {r['step_share']:9.1%} {against:>14s}"
+            f"{r['added_limits']:12.2f} {r['step_share']:9.1%} {both[0]:>14s} {both[1]:>8s}"
         )
+
+
+UPDATES: dict[str, float | None] = {"no clipping": None, "global_norm, idle": IDLE, "global_norm, clipping": CLIPPING}
+
+
+def updates(rounds: int) -> None:
+    """Whole updates of the policy net: clipped by us, by torch, and in flat buffers."""
+    taken: dict[str, list[float]] = {}
+    runs: dict[str, Callable[[], None]] = {}
+    for name, tau in UPDATES.items():
+        runs[name] = update(tau)
+        if tau is not None:
+            runs[name.replace("global_norm", "global_norm flat")] = update(tau, flat=True)
+            runs[name.replace("global_norm", "torch norm foreach")] = update(tau, by_torch=True)
+    names = list(runs)
+    for turn in range(40 * rounds + 20):
+        for k in range(len(names)):
+            name = names[(k + turn) % len(names)]
+            start = CLOCK[0]()
+            runs[name]()
+            if turn >= 20:
+                taken.setdefault(name, []).append(CLOCK[0]() - start)
+    base, least = statistics.median(taken["no clipping"]), min(taken["no clipping"])
+    print(f"\nan update of the policy net, 64 samples: {base * 1e6:.0f} us without clipping")
+    print(f"{'way':32s} {'median us':>10s} {'added':>8s} {'added, fastest':>15s}")
+    for name in names:
+        middle = statistics.median(taken[name])
+        print(f"{name:32s} {middle * 1e6:10.1f} {middle / base - 1:8.1%} {min(taken[name]) / least - 1:15.1%}")
+
+
+def update(tau: float | None, flat: bool = False, by_torch: bool = False) -> Callable[[], None]:
+    """One update: zero, forward, backward, clip, fused Adam."""
+    torch.manual_seed(0)
+    module, x = policy_net(), torch.randn(64, 108)
+    buffers = FlatParameters(module) if flat else None
+    params = [buffers.parameter] if buffers is not None else list(module.parameters())
+    optimizer = torch.optim.Adam(params, lr=1e-6, fused=True)
+    if tau is not None and not by_torch:
+        GradientClipper("global_norm", tau).attach(optimizer)
+
+    def run() -> None:
+        (buffers or optimizer).zero_grad()
+        module(x).square().mean().backward()
+        if by_torch and tau is not None:
+            torch.nn.utils.clip_grad_norm_(params, tau)
+        optimizer.step()
+
+    return run
+
+
+def telemetry(rounds: int) -> None:
+    """What it costs a step to keep one update's numbers and to bring them where they belong, in batches of 100."""
+    import wandb
+
+    from clipping.sinks import CsvSink, ParquetSink, WandbSink
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = wandb.init(mode="offline", dir=folder, settings=wandb.Settings(silent=True))
+        sinks: dict[str, list[Any]] = {
+            "kept for drain() and summary()": [],
+            "CSV": [CsvSink(folder)],
+            "Parquet": [ParquetSink(folder)],
+            "W&B (offline)": [WandbSink(run)],
+        }
+        clippers = {name: GradientClipper("none", sinks=chosen) for name, chosen in sinks.items()}
+        row = (1.0, 1.0, 1.0, 2.0, 0.0, 0.0, 0.0)
+        taken: dict[str, list[float]] = {name: [] for name in clippers}
+        for round_ in range(rounds + 1):
+            for name, clipper in clippers.items():
+                start = CLOCK[0]()
+                for _ in range(1000):
+                    clipper.record(row, [row])
+                if round_:
+                    taken[name].append((CLOCK[0]() - start) / 1000)
+        for clipper in clippers.values():
+            clipper.close()
+        run.finish()
+    print("\ntelemetry alone, microseconds a step, amortised over batches of 100")
+    for name, times in taken.items():
+        print(f"{name:32s} median {statistics.median(times) * 1e6:6.2f}  fastest {min(times) * 1e6:6.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
+    parser.add_argument("--nets", nargs="*", default=list(NETS), choices=list(NETS))
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--rounds", type=int, default=15, help="measured rounds, interleaved")
     parser.add_argument("--cpu", action="store_true", help="CPU time of all threads: for a machine that is busy")
@@ -270,6 +356,8 @@ def main() -> None:
     for name in args.nets:
         rows += run_net(name, args.rounds)
         show([r for r in rows if r["net"] == name])
+    updates(args.rounds)
+    telemetry(args.rounds)
     if args.json:
         with open(args.json, "w") as file:
             json.dump(rows, file, indent=1)

@@ -14,46 +14,60 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from clipping.errors import ClippingError
-from clipping.telemetry import FLAGS, Batch, Histogram, Record
+from clipping.telemetry import FIELDS, FLAGS, Batch, Histogram, Record
 
 Columns = dict[str, list[float]]
 
 
-def columns(batch: Batch) -> Columns:
-    """``step`` and every column of the batch by its name (``group/field``, ``module/name``); flags are 0 or 1."""
-    table: Columns = dict(zip(batch.names(), batch.rows.t().tolist()))
+def columns(updates: Batch | Iterable[Record]) -> Columns:
+    """``step`` and every column by its name (``group/field``, ``module/name``); flags are 0 or 1.
+
+    ``updates``, at least one: a :class:`clipping.telemetry.Batch` or what ``clipper.drain()`` gives.
+    """
+    if not isinstance(updates, Batch):
+        return _gathered(list(updates))
+    table: Columns = dict(zip(updates.names(), updates.rows.t().tolist()))
     for name, values in table.items():
         if name.rpartition("/")[2] in FLAGS and not name.startswith("module/"):
             table[name] = [int(v) for v in values]
-    return {"step": list(range(batch.first, batch.last + 1)), **table}
+    return {"step": list(range(updates.first, updates.last + 1)), **table}
 
 
-def digest(subsystem: str, updates: Iterable[Record]) -> dict[str, float]:
+def _gathered(records: Sequence[Record]) -> Columns:
+    table: Columns = {name: [float(r[name]) for r in records] for name in ("step", *FIELDS)}
+    for group in records[0].get("groups", {}):
+        table |= {f"{group}/{name}": [float(r["groups"][group][name]) for r in records] for name in FIELDS}
+    for module in records[0].get("modules", {}):
+        table[f"module/{module or 'root'}"] = [r["modules"][module] for r in records]
+    return table
+
+
+def digest(subsystem: str, updates: Batch | Iterable[Record]) -> dict[str, float]:
     """Updates as one point: ``clip/<subsystem>/{norm,norm_after,coef,threshold,fraction,skipped,nonfinite}``.
 
     norm, norm_after, coef and threshold are medians of the finite values, fraction is the share of clipped updates,
     skipped and nonfinite are counts, norm_max is the largest finite norm. Groups and modules follow below their names.
-    ``updates``, at least one: a :class:`clipping.telemetry.Batch` or what ``clipper.drain()`` gives.
+    ``updates``: as :func:`columns` takes them.
     """
-    records, prefix = list(updates), f"clip/{subsystem}"
-    out = _digest(prefix, records)
-    for name in records[0].get("groups", {}):
-        out |= _digest(f"{prefix}/{name}", [r["groups"][name] for r in records])
-    for name in records[0].get("modules", {}):
-        value = _median([r["modules"][name] for r in records])
-        if value is not None:
-            out[f"{prefix}/module/{name or 'root'}"] = value
+    table, out = columns(updates), {}
+    for name, values in table.items():
+        if name.startswith("module/"):
+            if (value := _median(values)) is not None:
+                out[f"clip/{subsystem}/{name}"] = value
+        elif name.endswith("norm_after"):  # one of the whole, one of each group
+            owner = name.removesuffix("norm_after")
+            out |= _digest(f"clip/{subsystem}/{owner}", {field: table[owner + field] for field in FIELDS})
     return out
 
 
-def _digest(prefix: str, records: Sequence[Record]) -> dict[str, float]:
-    medians = {n: _median([r[n] for r in records]) for n in ("norm", "norm_after", "coef", "threshold")}
-    out = {f"{prefix}/{name}": value for name, value in medians.items() if value is not None}
-    if finite := [r["norm"] for r in records if math.isfinite(r["norm"])]:
-        out[f"{prefix}/norm_max"] = max(finite)
-    out[f"{prefix}/fraction"] = sum(r["clipped"] for r in records) / len(records)
-    out[f"{prefix}/skipped"] = sum(r["skipped"] for r in records)
-    out[f"{prefix}/nonfinite"] = sum(r["nonfinite"] for r in records)
+def _digest(prefix: str, table: Columns) -> dict[str, float]:
+    medians = {name: _median(table[name]) for name in ("norm", "norm_after", "coef", "threshold")}
+    out = {f"{prefix}{name}": value for name, value in medians.items() if value is not None}
+    if finite := [v for v in table["norm"] if math.isfinite(v)]:
+        out[f"{prefix}norm_max"] = max(finite)
+    out[f"{prefix}fraction"] = sum(table["clipped"]) / len(table["clipped"])
+    out[f"{prefix}skipped"] = sum(table["skipped"])
+    out[f"{prefix}nonfinite"] = sum(table["nonfinite"])
     return out
 
 
