@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts import ObjectClass
-from planning.data import REASONS, Episodes
+from planning.data import Episodes
 from planning.planner import BatchDriver, batch_scenes
 from planning.scenes import Scenes
 from sim.driving.batch import Batch, BatchConfig
-from sim.driving.expert import Expert, ExpertConfig
+from sim.driving.expert import ExpertPlanner
 from sim.driving.plans import Plans
 from sim.driving.routes import NamedRoute, named_routes
-from sim.driving.surroundings import STATIC_IDS, WALKER_IDS, from_world
+from sim.driving.surroundings import STATIC_IDS, WALKER_IDS
 from sim.roads import load
 
 F32 = NDArray[np.float32]
@@ -29,34 +29,15 @@ DENSITIES = (3.0, 6.0, 12.0)
 """Of the traffic in the parts of a round; see sim.driving.batch.BatchConfig."""
 
 
-class Advisors:
-    """An expert for each world of a batch."""
-
-    def __init__(self, batch: Batch, every: int = 1) -> None:
-        """every: steps of the batch between two questions."""
-        config = ExpertConfig(dt=batch.config.dt * every)
-        self._batch = batch
-        self._experts = [Expert(batch.network, named.route, config) for named in batch.routes]
-        self.plans = Plans.empty(len(batch.routes))
-        self.reason = np.zeros(len(batch.routes), np.int64)
-
-    def ask(self, worlds: NDArray[np.int64]) -> None:
-        """Have `plans` and `reason` of these worlds say what their experts would do now."""
-        for w in worlds.tolist():
-            decision = self._experts[w].act(from_world(self._batch.world, w))
-            self.plans.path[w], self.plans.speed[w] = decision.plan.path, decision.plan.speed
-            self.reason[w] = REASONS.index(decision.reason) if decision.reason in REASONS else 0
-
-
 class Recording:
-    """States of a batch with the experts' answers, a step at a time."""
+    """States of a batch with the expert's answers, a step at a time."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._steps: list[tuple[Any, ...]] = []
 
-    def add(self, advisors: Advisors, time: float) -> None:
-        """Keep the present state of the worlds that are still driven."""
+    def add(self, plans: Plans, reason: NDArray[np.int64], time: float) -> None:
+        """Keep the present state of the worlds that are still driven, and what the expert would do there."""
         batch = self._batch
         w = np.flatnonzero(batch.active)
         if not len(w):
@@ -67,9 +48,8 @@ class Recording:
         ids = np.where(kind < 0, -1, ids + np.where(kind == ObjectClass.STATIC, STATIC_IDS, 0))
         pose = np.stack([vehicles.x[w, 0], vehicles.y[w, 0], vehicles.yaw[w, 0]], 1)
         scenes = Scenes(*(field[w] for field in batch_scenes(batch).numpy()))
-        plans = advisors.plans
         self._steps.append(
-            (w, scenes, ids, pose, plans.path[w], plans.speed[w], advisors.reason[w], np.full(len(w), time, np.float32))
+            (w, scenes, ids, pose, plans.path[w], plans.speed[w], reason[w], np.full(len(w), time, np.float32))
         )
 
     def episodes(self) -> Episodes:
@@ -116,14 +96,15 @@ def drive(
     seed: int,
     stop: Callable[[], bool] = lambda: False,
 ) -> Episodes | None:
-    """Drive a batch and keep what the experts would have done; None where it was stopped.
+    """Drive a batch and keep what the expert would have done; None where it was stopped.
 
     driver: the planner; without one the expert drives all worlds.
     """
     random = np.random.default_rng(seed)
     worlds = len(batch.routes)
     by_expert = random.random(worlds) < (lesson.expert if driver is not None else 1.0)
-    advisors, kept = Advisors(batch), Recording(batch)
+    expert, kept = ExpertPlanner(), Recording(batch)
+    expert.begin(batch)
     dt, push, left = batch.config.dt, np.zeros(worlds, np.float32), np.zeros(worlds)
     steps = round(lesson.seconds / dt)
     for step in range(steps):
@@ -131,11 +112,9 @@ def drive(
             return None
         if not batch.active.any():
             break
-        asked = batch.active if step % lesson.every == 0 else batch.active & by_expert
-        advisors.ask(np.flatnonzero(asked))
+        plans = expert.plan(batch)  # at every step: it remembers what it decided
         if step % lesson.every == 0:
-            kept.add(advisors, step * dt)
-        plans = Plans(advisors.plans.path.copy(), advisors.plans.speed.copy())
+            kept.add(plans, expert.reason, step * dt)
         if driver is not None:
             learned = driver.plan(batch)
             plans.path[~by_expert], plans.speed[~by_expert] = learned.path[~by_expert], learned.speed[~by_expert]

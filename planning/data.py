@@ -16,6 +16,7 @@ from torch import Tensor
 from contracts import UserError
 from contracts.plan import PATH_POINTS, SPEED_STEPS
 from planning.scenes import FAR, OBJECT_FIELDS, Scenes, straighten
+from sim.driving.expert import REASONS
 from sim.recorder.reader import Dataset
 
 RECORDED_OBJECTS = 32
@@ -24,7 +25,6 @@ COLUMNS = (
     "objects.half_extent", "objects.velocity", "objects.yaw", "route", "light", "stop_distance", "stop_sign",
     "speed_limit", "plan.path", "plan.speed", "reason",
 )  # fmt: skip
-REASONS = ("free", "lead", "light", "stop_sign", "junction", "walker", "obstacle")
 F32 = NDArray[np.float32]
 
 

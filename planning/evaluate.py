@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from contracts import UserError
-from planning.dagger import Advisors
 from planning.data import Episodes
 from planning.openloop import judge, spread, summary
 from planning.perturb import LEVELS, SEVERITIES, perturb
@@ -21,6 +20,7 @@ from planning.scenes import Scenes, concatenate
 from sim.driving.baselines import SceneRows, constant_velocity, lane_follower
 from sim.driving.batch import Batch, BatchConfig, Drive, Evaluation, RowsPlanner
 from sim.driving.batch import Planner as BatchPlanner
+from sim.driving.expert import ExpertPlanner
 from sim.driving.plans import Plans
 from sim.driving.routes import Split, named_routes
 from sim.envs.birdseye import Painter
@@ -56,23 +56,10 @@ class Course:
             raise UserError(f"course.seed must be from 0 to {(1 << 20) - 1}, got {self.seed}")
 
 
-class ExpertDriver:
-    """The rule-based expert at the wheel of every world; it sees more than a Scene."""
-
-    def begin(self, batch: Batch) -> None:
-        """An expert for each route."""
-        self._advisors = Advisors(batch)
-
-    def plan(self, batch: Batch) -> Plans:
-        """What the experts want."""
-        self._advisors.ask(np.flatnonzero(batch.active))
-        return self._advisors.plans
-
-
 def baselines() -> dict[str, BatchPlanner]:
     """Who a learned planner is compared with."""
     return {
-        EXPERT: ExpertDriver(),
+        EXPERT: ExpertPlanner(),
         FOLLOWER: RowsPlanner(lane_follower),
         CONSTANT: RowsPlanner(constant_velocity),
     }

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from planning.dagger import Lesson, drive
-from planning.data import REASONS, Episodes
+from planning.data import Episodes
 from planning.scenes import FAR
 from sim.driving.batch import Batch, BatchConfig
+from sim.driving.expert import REASONS
 from sim.driving.routes import named_routes
 from sim.recorder import schema
 from sim.recorder.writer import parquet_bytes
