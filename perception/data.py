@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections import Counter
@@ -109,6 +110,14 @@ class Frames(TorchDataset[Sample]):
         """Pixels of the scaled picture a pixel of the recorded one, across and down."""
         record = self.records[item]
         return self.config.width / record["width"], self.config.height / record["height"]
+
+    def only(self, items: list[int]) -> Frames:
+        """Some of the pictures, as a set of their own."""
+        part = copy.copy(self)
+        part.records = [self.records[k] for k in items]
+        part.annotations = [self.annotations[k] for k in items]
+        part._cache = {n: self._cache[k] for n, k in enumerate(items) if k in self._cache}
+        return part
 
     def original(self, item: int) -> NDArray[np.uint8]:
         """The recorded picture [H, W, 3], red first."""

@@ -59,6 +59,13 @@ class PeerDetector(nn.Module):
         found |= self.posts.loss(pictures, targets)
         return {"loss": sum(found.values(), torch.zeros((), device=images.device)), **found}
 
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The backbone's maps of images [B, 3, H, W] (0..255)."""
+        body: Any = self.body
+        prepared, _ = body.transform(list(images / 255))
+        found = body.backbone(prepared.tensors)
+        return list(found.values()) if isinstance(found, dict) else [found]
+
     def predict(self, images: Tensor) -> list[dict[str, Any]]:
         """Arrays of `output.Detections` of each picture; depth and alpha are not estimated."""
         pictures = images.float() / 255

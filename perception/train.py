@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,13 +13,15 @@ from torch import Tensor
 import training
 from contracts import UserError
 from contracts.runs import Progress, RunDirectory, Tracking
-from perception.config import PerceptionConfig
+from perception.config import DataConfig, PerceptionConfig
 from perception.data import Frames
+from perception.lift import CameraModel
 from perception.metrics import Truth, coco, confusion, mean_iou
 from perception.model import PerceptionNet
 from perception.output import Detections
+from perception.perceive import DESCRIPTION, Description
 from perception.target import Batch, collate
-from training import Data, Result, TrainConfig
+from training import Data, Result
 
 log = logging.getLogger(__name__)
 VALIDATED = 128
@@ -59,9 +62,6 @@ class PerceptionModule(training.Module):
             out["miou"] = mean_iou(matrix)
         return out
 
-    def parameter_groups(self, config: TrainConfig) -> list[dict[str, Any]]:
-        return training.optim.parameter_groups(self, config.weight_decay)
-
 
 def load_data(config: PerceptionConfig) -> tuple[Frames, Frames]:
     """The training set and the pictures to validate with, read and checked. Raises UserError for what is wrong."""
@@ -76,9 +76,14 @@ def load_data(config: PerceptionConfig) -> tuple[Frames, Frames]:
     return frames, checks
 
 
-def _few(config: PerceptionConfig) -> Any:
-    from dataclasses import replace
+def describe(config: PerceptionConfig, frames: Frames) -> Description:
+    """What a user of the trained network must know."""
+    known = frames.source.info["cameras"]
+    cameras = {name: CameraModel.of(known[name]) for name in config.data.cameras or known}
+    return Description(config.model, config.data.width, config.data.height, frames.signs, cameras)
 
+
+def _few(config: PerceptionConfig) -> DataConfig:
     limit = min(config.data.limit or VALIDATED, VALIDATED)
     return replace(config.data, limit=limit)
 
@@ -97,6 +102,7 @@ def train(
     data: as `load_data` gives it, where it is read already.
     """
     frames, checks = data or load_data(config)
+    describe(config, frames).write(run.path / DESCRIPTION)
     training.seed_all(config.seed)
     module = PerceptionModule(config, len(frames.signs))
     module.to(memory_format=torch.channels_last)

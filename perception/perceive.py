@@ -1,0 +1,207 @@
+"""The perception of a running car: pictures and lidar to a Scene. Route, own motion and speed limit are given (they
+
+come from navigation and odometry); objects, lights and stop lines come from the sensors alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from contracts import Ego, LightState, Objects, Scene, UserError
+from perception.classes import LIGHT, LIGHT_OF, SIGN
+from perception.config import ModelConfig
+from perception.lift import CameraModel, Lifted, lift
+from perception.model import PerceptionNet
+from perception.output import Detections
+from perception.track import Tracker
+from training import load_weights
+
+DESCRIPTION = "model.json"
+BINDS = 0.5
+"""A light or sign binds the ego if the network is as sure as this."""
+HOLD = 1.0
+"""Seconds that a light stays known after it was seen last."""
+AT_LINE, STANDING = 4.0, 0.2
+"""Metres to its line and m/s at which a stop sign is honoured."""
+FORGET = 5.0
+"""Seconds after which a stop sign is another one."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is needed beside the weights to use a network: it lies in the run's folder as model.json."""
+
+    model: ModelConfig
+    width: int
+    height: int
+    signs: tuple[str, ...]
+    cameras: dict[str, CameraModel]
+
+    def write(self, path: Path) -> None:
+        """As a file."""
+        cameras = {name: camera.__dict__ for name, camera in self.cameras.items()}
+        model = {**self.model.__dict__, "weights": "", "segmenter_weights": ""}  # they are in the run's own weights
+        content = {"model": model, "width": self.width, "height": self.height, "signs": self.signs, "cameras": cameras}
+        path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+    @staticmethod
+    def read(path: Path) -> Description:
+        """From a file; raises UserError where it is none."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            cameras = {name: CameraModel.of(camera) for name, camera in content["cameras"].items()}
+            model = ModelConfig(**content["model"])
+            return Description(model, content["width"], content["height"], tuple(content["signs"]), cameras)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: describes no network: {error}") from None
+
+
+def load_network(run: Path | str, weights: str = "best.pt") -> tuple[PerceptionNet, Description]:
+    """The trained network of a run's folder, ready to predict. weights: a file below it, or a checkpoint's folder.
+
+    Raises UserError where something is missing or does not fit.
+    """
+    folder = Path(run)
+    description = Description.read(folder / DESCRIPTION)
+    net = PerceptionNet(description.model, len(description.signs))
+    state = load_weights(folder / weights)
+    mine = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+    try:
+        net.load_state_dict(mine)
+    except RuntimeError as error:
+        raise UserError(f"{folder / weights}: not the weights of this network: {str(error)[:200]}") from None
+    return net.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]
+
+
+class Perceiver:
+    """A car's perception; keeps tracks from call to call.
+
+    run: folder of a perception run. score: least confidence of an object that is told.
+    """
+
+    def __init__(self, run: Path | str, score: float = 0.3, weights: str = "best.pt") -> None:
+        self.net, self.description = load_network(run, weights)
+        self.score = score
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was seen, as at the begin of another route."""
+        self.tracker = Tracker()
+        self._light = (LightState.NONE, math.inf, math.inf)  # state, metres to the line, seconds since it was seen
+        self._honoured = math.inf  # seconds since a stop sign that was honoured was seen last
+
+    def __call__(
+        self,
+        image: NDArray[np.uint8] | Mapping[str, NDArray[np.uint8]],
+        lidar: NDArray[np.float32] | None,
+        ego: Ego,
+        route: NDArray[np.float32],
+        speed_limit: float,
+        seconds: float = 0.1,
+    ) -> Scene:
+        """The Scene of this moment.
+
+        image: [H, W, 3] uint8 RGB of the network's only (or first) camera, or pictures by camera name, of any size with
+        the camera's field of view. lidar: [N, 4] points in the ego frame, or None. route: [R, 2] metres, ego frame.
+        seconds: since the last call. Raises UserError for a camera that the network was not trained with.
+        """
+        pictures = image if isinstance(image, Mapping) else {next(iter(self.description.cameras)): image}
+        found = self.look(pictures)
+        parts = [
+            lift(objects, camera, self._scale(camera), lidar)
+            for objects, camera in ((found[name], self.description.cameras[name]) for name in pictures)
+        ]
+        tracks = []
+        merged = parts[0] if len(parts) == 1 else _merge(parts)
+        for track in self.tracker.update(merged, ego, seconds):
+            if track.score >= self.score:
+                tracks.append((track, *self.tracker.in_ego(track)))
+        light, stop, stop_sign = self._line(list(found.values()), ego, seconds)
+        return Scene(ego, _objects(tracks), route, light, stop, stop_sign, speed_limit).validate()
+
+    def look(self, pictures: Mapping[str, NDArray[np.uint8]]) -> dict[str, Detections]:
+        """What the network finds in each picture."""
+        known, size = self.description.cameras, (self.description.width, self.description.height)
+        for name in pictures:
+            if name not in known:
+                raise UserError(f"the network knows no camera '{name}', only {', '.join(known)}")
+        scaled = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures.values()]
+        images = torch.from_numpy(np.stack(scaled)).permute(0, 3, 1, 2)
+        focals = [known[name].focal * self._scale(known[name])[0] for name in pictures]
+        found = self.net.predict(images, focals)
+        return {name: mine.above(min(self.score, 0.2)) for name, mine in zip(pictures, found)}
+
+    def _scale(self, camera: CameraModel) -> tuple[float, float]:
+        return self.description.width / camera.width, self.description.height / camera.height
+
+    def _line(self, found: list[Detections], ego: Ego, seconds: float) -> tuple[LightState, float, bool]:
+        """State of the light that binds, metres to the stop line, whether the line belongs to a stop sign."""
+        moved = max(ego.speed, 0.0) * seconds
+        state, stop, age = self._light
+        self._light = (state, stop - moved, age + seconds)
+        best = 0.0
+        for objects in found:
+            for k in np.flatnonzero((objects.labels == LIGHT) & (objects.binding >= BINDS)):
+                seen = LIGHT_OF.get(int(objects.state[k]))
+                sure = float(objects.binding[k] * objects.scores[k])
+                if seen is not None and sure > best:
+                    best, self._light = sure, (seen, float(objects.stop[k]), 0.0)
+        state, stop, age = self._light
+        if age <= HOLD and stop > -1.0:
+            return state, max(stop, 0.0), False
+        return self._stop_sign(found, ego, seconds)
+
+    def _stop_sign(self, found: list[Detections], ego: Ego, seconds: float) -> tuple[LightState, float, bool]:
+        self._honoured += seconds
+        number = self.description.signs.index("stop") if "stop" in self.description.signs else -1
+        nearest = math.inf
+        for objects in found:
+            rows = (objects.labels == SIGN) & (objects.sign == number) & (objects.binding >= BINDS)
+            nearest = min(nearest, *objects.stop[rows].tolist(), math.inf)
+        if not math.isfinite(nearest):
+            return LightState.NONE, math.inf, False
+        if self._honoured <= FORGET or (nearest <= AT_LINE and ego.speed <= STANDING):
+            self._honoured = 0.0
+            return LightState.NONE, math.inf, False
+        return LightState.NONE, nearest, True
+
+
+def _objects(tracks: list[Any]) -> Objects:
+    if not tracks:
+        return Objects.empty()
+    single = np.float32
+    yaw = [0.0 if math.isnan(heading) else heading for _, _, _, heading in tracks]
+    return Objects(
+        np.array([track.label for track, *_ in tracks], np.int32),
+        np.array([centre for _, centre, _, _ in tracks], single),
+        np.array([track.half[:2] for track, *_ in tracks], single),
+        np.array(yaw, single),
+        np.array([velocity for _, _, velocity, _ in tracks], single),
+        np.array([min(max(track.score, 0.0), 1.0) for track, *_ in tracks], single),
+    )
+
+
+def _merge(parts: list[Lifted]) -> Lifted:
+    """Objects of several cameras; one that two cameras see, each at its border, counts once (the surer)."""
+    names = list(Lifted.__dataclass_fields__)
+    values = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    kept: list[int] = []
+    camera = np.concatenate([np.full(len(part), k) for k, part in enumerate(parts)])
+    for k in np.argsort(-values["scores"], kind="stable").tolist():
+        gaps = [
+            np.linalg.norm(values["centre"][k, :2] - values["centre"][j, :2]) for j in kept if camera[j] != camera[k]
+        ]
+        reach = float(values["half_extent"][k, 0]) + 0.5
+        if not gaps or min(gaps) > reach:
+            kept.append(k)
+    return Lifted(**{name: value[kept] for name, value in values.items()})
