@@ -58,7 +58,7 @@ from sim.world import roads as r
 from sim.world.junctions import LIGHT_CONTROL, STOP_CONTROL
 
 PEDESTRIAN, STATIC = 5, 6
-SIDE_ACCELERATION = 2.6
+SIDE_ACCELERATION = 3.0
 """m/s^2 accepted in bends."""
 STRIP, WALKER_STRIP = 0.3, 0.6
 """Metres beside the ego's body within which the path must be free: of vehicles and things, of pedestrians."""

@@ -15,11 +15,13 @@ from sim.driving import path as p
 from sim.driving.forecast import FAR, PERIOD, STEPS
 from sim.driving.jit import part
 
-URGE, COMFORT, HARDEST = 2.6, 3.0, 8.0
+URGE, COMFORT, HARDEST = 2.8, 3.0, 8.0
 """m/s^2: greatest acceleration, comfortable and hardest deceleration."""
+SETTLE = 0.8
+"""Seconds in which the wished speed is approached."""
 HEADWAY = 1.0
 """Seconds kept to what moves ahead."""
-STOP = 2.6
+STOP = 2.8
 """m/s^2 of stopping at a line."""
 CREEP = 0.5
 """Metres that are not crept forward once the ego stands."""
@@ -32,10 +34,8 @@ FREE, LEAD, LIGHT, STOP_SIGN, JUNCTION, WALKER, OBSTACLE = range(7)
 @part
 def idm(speed, wish, gap, leading, headway, min_gap):
     """Acceleration towards `wish` m/s behind something `gap` metres ahead that moves at `leading` m/s."""
-    ratio = speed / max(wish, 0.1)
-    free = 1.0 - ratio**4
-    if speed > wish:
-        free = max(free, -COMFORT / URGE)
+    # the model's own term, 1 - (speed / wish)^4, takes very long over the last metres a second
+    free = min(max((wish - speed) / (SETTLE * URGE), -COMFORT / URGE), 1.0)
     if gap > 500.0:
         return URGE * free
     desired = speed * headway + speed * (speed - leading) / (2.0 * math.sqrt(URGE * COMFORT))

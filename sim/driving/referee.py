@@ -78,6 +78,8 @@ class Referee:
         self.ended = ""
         self.forgiven = 0
         """Collisions while the ego stood, which do not count."""
+        self.is_off_road = self.is_outside = False
+        """Now: beyond every driving lane; outside the lanes of the own direction by more than is tolerated."""
         self.distance = self.outside = self.seconds = 0.0
         self._touched: set[int] = set()
         self._blocked, self._allowed, self._done = 0.0, ALLOWED, 0.0
@@ -107,7 +109,8 @@ class Referee:
             else:
                 found.append(Infraction(kind_of(cls), around.time, place, other))
         self._touched = {i for i, _ in touched}
-        if self._is_outside(around):
+        self._judge_place(around)
+        if self.is_outside:
             self.outside += moved
         tracker = self.tracker
         if tracker.passed >= 0 and tracker.run:
@@ -123,12 +126,14 @@ class Referee:
         known = {i for i, _ in found}
         return found + [(c.id, int(c.kind)) for c in around.collisions if c.id not in known]
 
-    def _is_outside(self, around: Surroundings) -> bool:
+    def _judge_place(self, around: Surroundings) -> None:
         tracker = self.tracker
+        self.is_outside = self.is_off_road = False
         if abs(tracker.offset) <= tracker.points[tracker.index, 3] and abs(tracker.error) <= 1.2:
-            return False
+            return
         beyond, own = self._ground(around)
-        return beyond > TOLERANCE or (beyond <= 0.0 and own > TOLERANCE)
+        self.is_off_road = beyond > 0.0
+        self.is_outside = beyond > TOLERANCE or (beyond <= 0.0 and own > TOLERANCE)
 
     def _ground(self, around: Surroundings) -> tuple[float, float]:
         """Metres outside the nearest driving lane (negative inside): of any direction, and of the own one only."""
