@@ -23,7 +23,7 @@ from sim.driving.route import RouteTracker
 from sim.driving.routes import NamedRoute, named_routes
 from sim.driving.surroundings import Surroundings
 from sim.metrics import VERSIONS, Route, penalty, route_score, succeeded
-from sim.recorder.config import CameraConfig, LidarConfig, RecordConfig, TrafficConfig
+from sim.recorder.config import LidarConfig, RecordConfig, TrafficConfig
 from sim.recorder.episode import weather_of
 from sim.recorder.sensors import Rig
 from sim.recorder.traffic import populate
@@ -120,7 +120,7 @@ def drive(
     view = CarlaView(sim, ego)
     rig = None
     if parts.perception is not None:
-        eyes = RecordConfig(cameras={"front": CameraConfig(outputs=("rgb",))}, lidar=LidarConfig())
+        eyes = RecordConfig(cameras=parts.perception.cameras, lidar=LidarConfig())
         rig = Rig(sim, ego, eyes, config.sense_every * DT, DT, not config.server)
         rig.listen()
 

@@ -17,6 +17,7 @@ from sim.driving.expert import Expert, ExpertConfig
 from sim.driving.route import RouteTracker
 from sim.driving.surroundings import Surroundings
 from sim.driving.tracking import PlanTracker
+from sim.recorder.config import CameraConfig
 from throttle.drive.config import EXPERT, IDM, TRACKER, TRUTH, Stack
 from throttle.runs import find_run, latest_checkpoint
 
@@ -36,7 +37,9 @@ class View:
 
 
 class Perception(Protocol):
-    """Makes a Scene of what the sensors saw; begins anew on every route."""
+    """Makes a Scene of what the sensors saw; begins anew on every route. cameras: what it looks through."""
+
+    cameras: dict[str, CameraConfig]
 
     def begin(self) -> None:
         """A new route."""
@@ -172,17 +175,20 @@ def find_parts(stack: Stack, runs: Path) -> Stack:
     return replace(stack, **found)
 
 
-def load_parts(stack: Stack) -> Parts:
-    """The parts of a stack whose runs are folders. Raises UserError where one cannot be loaded."""
-    return Parts(_perception(stack.perception), _planner(stack.planner), _control(stack.control))
+def load_parts(stack: Stack, every: int) -> Parts:
+    """The parts of a stack whose runs are folders. every: steps between two looks of its perception.
+
+    Raises UserError where one cannot be loaded.
+    """
+    return Parts(_perception(stack.perception, every), _planner(stack.planner), _control(stack.control))
 
 
-def _perception(name: str) -> Perception | None:
+def _perception(name: str, every: int) -> Perception | None:
     if name == TRUTH:
         return None
-    from throttle.drive.seeing import load
+    from throttle.drive.seeing import Seeing
 
-    return load(Path(name))
+    return Seeing(Path(name), every)
 
 
 def _planner(name: str) -> Planner:

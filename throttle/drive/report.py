@@ -120,7 +120,7 @@ def _what(config: DriveConfig) -> str:
     where = config.server or "our own server"
     return html.escape(
         f"{count} {config.split} routes in {', '.join(config.towns)} on {where}, each with the traffic of seeds "
-        f"{seeds} (density {config.density:g}); {config.stack.words()} (perception / planner / control); metric {METRIC}."
+        f"{seeds} (density {config.density:g}); {config.stack.words()} (perception / planner / control); {METRIC}."
     )
 
 

@@ -43,7 +43,7 @@ def work(
                 if job is None:
                     return
                 if job.arm not in loaded:
-                    loaded[job.arm] = load_parts(stacks[job.arm])
+                    loaded[job.arm] = load_parts(stacks[job.arm], config.sense_every)
                 last = 0.0
 
                 def report(completion: float) -> None:
