@@ -90,8 +90,8 @@ class Benchmark:
         if config.server:
             host, port = config.address()
         else:
-            log = self.path / f"server-{slot.number}.log"
-            slot.server = HostedServer(config.towns[0], log, config.maps)
+            threads = max(1, len(os.sched_getaffinity(0)) // self.workers)
+            slot.server = HostedServer(config.towns[0], self.path, slot.number, config.maps, threads)
             host, port = "127.0.0.1", slot.server.port
         from throttle.drive.worker import work
 
