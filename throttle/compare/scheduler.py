@@ -109,6 +109,8 @@ def _serve(pipe: Connection, work: Work, parent: int) -> None:  # pragma: no cov
         while (job := pipe.recv()) is not None:
             try:
                 work(job, lambda step, total, figures: pipe.send(("progress", (step, total, figures))), stop)
+            except KeyboardInterrupt:  # asked a second time
+                return
             except Exception as error:
                 if stop():
                     return
