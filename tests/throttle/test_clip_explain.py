@@ -64,6 +64,24 @@ def test_a_running_run_and_a_resumed_one_are_read(tmp_path: Path, capsys: pytest
     assert "even a factor cancels" in text
 
 
+def test_the_optimiser_is_that_of_the_runs_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clipper = GradientClipper(threshold=0.5, sinks=[CsvSink(tmp_path)])
+    train(clipper, [1.0] * 20)
+    clipper.close()
+    config = tmp_path / "config.yaml"
+    for text, words in (
+        ("train: {optimizer: momentum}", "Under SGD"),
+        ("train: {optimizer: adamw}", "Under AdamW"),
+        ("algorithm: ppo", "Under Adam so even"),
+        ("name: x", "Under Adam and its kin"),
+        ("[", "Under Adam and its kin"),
+    ):
+        config.write_text(text)
+        assert words in explained(tmp_path, capsys)
+    config.write_text("algorithm: ppo")
+    assert "Under RMSprop" in explained(tmp_path, capsys, "--optimizer", "RMSprop")
+
+
 def test_unclipped_runs_have_telemetry_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clipper = GradientClipper("none", sinks=[CsvSink(tmp_path)])
     train(clipper, NORMS[:100])
