@@ -131,14 +131,24 @@ class Tracker:
 
                 self._mirror({name: wandb.Video(str(path), format="mp4")})
 
-    def artifact(self, name: str, path: Path, kind: str) -> None:
-        """Keep a file or a folder (a checkpoint, a dataset) as an artifact of the run."""
+    def artifact(self, name: str, path: Path, kind: str, reference: bool = False) -> None:
+        """Keep a file or a folder (a checkpoint, a dataset) as an artifact of the run.
+
+        reference: keep digests and the place of a folder's files instead of copies, and its README.md.
+        """
         if self._wandb is not None:
             with _harmless("W&B"):
                 import wandb
 
-                artifact = wandb.Artifact(name, type=kind)
-                (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
+                card = path / "README.md"
+                text = card.read_text(encoding="utf-8") if card.is_file() else None
+                artifact = wandb.Artifact(name, type=kind, description=text)
+                if reference:
+                    artifact.add_reference(path.resolve().as_uri(), max_objects=10_000_000)
+                    if text is not None:
+                        artifact.add_file(str(card), "card/README.md")
+                else:
+                    (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
                 self._wandb.log_artifact(artifact)
 
     def close(self, failed: bool = False) -> None:

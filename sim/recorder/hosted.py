@@ -26,10 +26,13 @@ def die_with_parent(parent: int) -> None:
 class HostedServer:
     """`throttle sim serve` on any free port, for this machine only. Raises UserError where it does not start."""
 
-    def __init__(self, town: str, log: Path, maps: str = "") -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "NUMBA_NUM_THREADS": "1"}
+    def __init__(self, town: str, folder: Path, number: int = 0, maps: str = "", threads: int = 1) -> None:
+        """folder: where its log `server-<number>.log` goes. maps: folder of further towns. threads: for pictures."""
+        folder.mkdir(parents=True, exist_ok=True)
+        log = folder / f"server-{number}.log"
+        environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads)}
         words = [sys.executable, "-m", "sim.recorder.hosted", str(os.getpid()), town, maps]
+        self.wanted = True
         self._log: IO[str] = open(log, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the server
         self.process = subprocess.Popen(
             words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, text=True,
@@ -39,7 +42,8 @@ class HostedServer:
         found = re.search(r":(\d+)$", self.process.stdout.readline().strip())
         if not found:
             self.stop()
-            raise UserError(f"the simulator's server did not start; {log} says why")
+            said = log.read_text(encoding="utf-8").strip().splitlines()
+            raise UserError(f"the simulator's server did not start: {said[-1] if said else 'it said nothing'}")
         self.port = int(found[1])
 
     def alive(self) -> bool:
@@ -48,6 +52,7 @@ class HostedServer:
 
     def stop(self) -> None:
         """End it."""
+        self.wanted = False
         if self.alive():
             self.process.terminate()
             try:
