@@ -143,9 +143,7 @@ class Attempt:
         """As the option --arms of `throttle compare` takes it."""
         if self.threshold is None:
             return self.strategy
-        option = next(name for name in self.params["clip"] if name != "strategy")
-        number = f"{self.threshold:.4g}"
-        return f"{self.strategy}={number}" if option == "threshold" else f"{self.strategy}/{option}={number}"
+        return f"{self.strategy}={self.threshold:.4g}"
 
 
 @dataclass(frozen=True)
@@ -406,8 +404,11 @@ class _executor:
     def __enter__(self) -> Callable[..., Future[float]]:
         return self._here if self._pool is None else self._pool.submit
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._pool is not None:
+            if kind is not None:  # what runs would be waited for, minutes perhaps
+                for process in self._pool._processes.values():
+                    process.terminate()
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     @staticmethod
@@ -423,5 +424,6 @@ def _die_with(parent: int) -> None:  # pragma: no cover - runs in its own proces
     import signal
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is answered by the parent
     if os.getppid() != parent:
         os._exit(1)

@@ -156,7 +156,7 @@ def collect(path: Path) -> Collected:
         file = path / f"references-{slug}.json"
         if file.exists():
             found = json.loads(file.read_text(encoding="utf-8"))
-            references[setting] = {name: _figures(towns) for name, towns in found.items()}
+            references[setting] = {name: figures_of(towns) for name, towns in found.items()}
     arms = list(dict.fromkeys(p["arm"] for p in planned))
     return Collected(
         path=path,
@@ -188,7 +188,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _row(path: Path, p: dict[str, Any]) -> Row:
     result, evaluation = _json(path / "result.json"), _json(path / "evaluation.json")
-    figures = _figures(evaluation)
+    figures = figures_of(evaluation)
     metric = DRIVING if DRIVING in figures else "return"
     seconds = float(result.get("seconds", math.nan))
     return Row(
@@ -203,7 +203,7 @@ def _row(path: Path, p: dict[str, Any]) -> Row:
     )  # fmt: skip
 
 
-def _figures(towns: dict[str, Any]) -> dict[str, float]:
+def figures_of(towns: dict[str, Any]) -> dict[str, float]:
     """town/figure for each town, and the means over towns."""
     found: dict[str, float] = {}
     several: dict[str, list[float]] = {}
