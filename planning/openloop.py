@@ -130,7 +130,8 @@ def overlap(place: F32, yaw: F32, half: F32, place_b: F32, yaw_b: F32, half_b: F
 def hits(ego: Motion, half: F32, objects: Others, ahead: float = 0.0) -> Bool:
     """[M, N, T] whether the ego, `ahead` seconds further on at its speed and heading, is at fault for touching.
 
-    Not its fault: while it stands, or where the other's centre is behind its rear. (NAVSIM also looks at lanes.)
+    The moment of the first touch decides: it is not at fault where it stands or the other's centre is behind its rear.
+    (NAVSIM also looks at lanes.)
     """
     way = np.stack([np.cos(ego.yaw), np.sin(ego.yaw)], -1)
     place = ego.place + way * (ego.speed * ahead)[..., None]
@@ -142,7 +143,9 @@ def hits(ego: Motion, half: F32, objects: Others, ahead: float = 0.0) -> Bool:
     ) & (objects.kind >= 0)[:, :, None]  # fmt: skip
     delta = there - place[:, None]
     behind = (delta * way[:, None]).sum(-1) < -half[:, None, None, 0]
-    return touch & ~behind & (ego.speed > STANDING)[:, None]
+    fault = ~behind & (ego.speed > STANDING)[:, None]
+    at_first = np.take_along_axis(fault, touch.argmax(2)[..., None], 2)
+    return touch & at_first
 
 
 @lru_cache(maxsize=8)
