@@ -17,17 +17,15 @@ ROOM = 0.55
 """Metres kept beside what is passed."""
 WAIT_VEHICLE, WAIT_LONG = 6.0, 40.0
 """Seconds that the ego stands behind a vehicle before it passes it: one that stands alone, one that may queue."""
-QUEUE = 14.0
+QUEUE, JUNCTION_NEAR = 14.0, 40.0
 """Metres ahead of a vehicle within which another, or a junction, explains why it stands."""
 PACE = 4.0
 """m/s at which the ego passes."""
 
 
 @part
-def explained(path, bodies, kinds, number, lead, at, entry):
-    """A vehicle stands for a reason that will pass: a junction or another vehicle just ahead of it."""
-    if at < entry < at + 30.0:
-        return True
+def queues(path, bodies, kinds, number, lead, at):
+    """A vehicle may stand because of another just ahead of it."""
     for b in range(number):
         if b == lead or kinds[b] >= 5:
             continue
@@ -50,7 +48,9 @@ def go_round(lanes, grid, path, ego, bodies, kinds, number, lead, memory, entry,
     if kinds[lead] != STATIC:
         if stall < WAIT_VEHICLE:
             return
-        if stall < WAIT_LONG and explained(path, bodies, kinds, number, lead, at, entry):
+        if at < entry < at + JUNCTION_NEAR or p.junction_of(lanes, path, n) >= 0:
+            return
+        if stall < WAIT_LONG and queues(path, bodies, kinds, number, lead, at):
             return
     c = abs(body[B_COS] * path[n, p.COS] + body[B_SIN] * path[n, p.SIN])
     s = abs(body[B_SIN] * path[n, p.COS] - body[B_COS] * path[n, p.SIN])

@@ -24,6 +24,7 @@ from sim.driving.forecast import (
     CHAIN,
     FAR,
     MOST_WAYS,
+    PERIOD,
     STANDING,
     STEPS,
     across_of,
@@ -278,7 +279,9 @@ def decide(
         if yields[met]:
             ignored[met] = True
         yields[met] = True
-    accel, reason = escape(path, speed, half, low, high, pace, others, ignored, accel, reason, why, place, velocity)
+    accel, reason = escape(
+        path, speed, half, low, high, pace, others, ignored, accel, reason, why, ahead, count, place, velocity
+    )
 
     waits = speed < STANDING and accel < 0.3 and reason in (JUNCTION, WALKER)
     if waits:
@@ -319,8 +322,8 @@ def waits_at(low, high, pace, why, speed, half, entry, leave):
 
 
 @part
-def escape(path, speed, half, low, high, pace, others, ignored, accel, reason, why, place, velocity):
-    """Where yielding does not avoid somebody: the better of braking hard and going through."""
+def escape(path, speed, half, low, high, pace, others, ignored, accel, reason, why, ahead, count, place, velocity):
+    """Where yielding does not avoid somebody: the better of braking hard and going through, where nothing is ahead."""
     for j in range(others):
         ignored[j] = False
     met, when = meets(place, velocity, half, low, high, pace, others, ignored, 0, 0.0)
@@ -332,6 +335,11 @@ def escape(path, speed, half, low, high, pace, others, ignored, accel, reason, w
     if stops < 0 or stop_when > when:
         return -HARDEST, why[met]
     push(path, speed, URGE, place, velocity)
+    for t in range(STEPS + 1):
+        for c in range(count):
+            if place[t] + half > ahead[c, AT] + ahead[c, PACE] * t * PERIOD - 0.5:
+                place[:], velocity[:] = best_place, best_velocity
+                return accel, reason
     goes, _ = meets(place, velocity, half, low, high, pace, others, ignored, 0, 0.0)
     if goes < 0:
         return URGE, reason

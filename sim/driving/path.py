@@ -15,7 +15,7 @@ from sim.driving.lanes import pose_at, project
 from sim.world import roads as r
 
 X, Y, COS, SIN, HALF, BOUND, LANE = range(7)
-BEHIND = 14
+BEHIND = 40
 AHEAD = 190
 POINTS = BEHIND + AHEAD + 1
 SLOW_DOWN = 2.0

@@ -44,12 +44,13 @@ def path_ahead(route: F32) -> F32:
     direction = route[:, 1] - route[:, 0]
     size = np.linalg.norm(direction, axis=1, keepdims=True)
     direction = np.where(size > 0.3, direction / np.maximum(size, 1e-6), np.array([1.0, 0.0], np.float32))
+    over = np.zeros((len(route), 1), np.bool_)
     for k in range(1, count + 1):
         step = points[:, k] - points[:, k - 1]
         size = np.linalg.norm(step, axis=1, keepdims=True)
-        lasts = (size < 0.5) | (k >= n)
-        direction = np.where(lasts, direction, step / np.maximum(size, 1e-6))
-        points[:, k] = np.where(lasts, points[:, k - 1] + direction, points[:, k])
+        over |= (size < 0.5) | (k >= n)
+        direction = np.where(over, direction, step / np.maximum(size, 1e-6))
+        points[:, k] = np.where(over, points[:, k - 1] + direction, points[:, k])
     along = points[:, 1] - points[:, 0]
     share = np.clip(1.0 - np.einsum("wi,wi->w", points[:, 0], along), 0.0, 1.0)[:, None, None]
     return (points[:, :PATH_POINTS] + share * (points[:, 1:count] - points[:, :PATH_POINTS])).astype(np.float32)

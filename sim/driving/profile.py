@@ -19,6 +19,8 @@ URGE, COMFORT, HARDEST = 2.8, 3.0, 8.0
 """m/s^2: greatest acceleration, comfortable and hardest deceleration."""
 SETTLE = 0.8
 """Seconds in which the wished speed is approached."""
+TAIL = 20.0 - p.BEHIND
+"""Who first comes onto the path before this u has followed the ego all along."""
 HEADWAY = 1.0
 """Seconds kept to what moves ahead."""
 STOP = 2.8
@@ -155,7 +157,9 @@ def meets(place, velocity, half, low, high, pace, others, ignored, slack, margin
             if t >= when:
                 break
             if high[j, t] > low[j, t] and high[j, t] < place[t] - half:
-                # behind the ego now: it follows if it can brake for the ego
+                # behind the ego then: it follows if it came along the ego's own way, or can brake for the ego
+                if low[j, t] < TAIL:
+                    break
                 gap = place[t] - half - high[j, t]
                 closing = pace[j] - velocity[t]
                 if closing <= 0.0 or (gap > 2.0 and closing * closing / (2.0 * gap) < 2.5):
