@@ -64,9 +64,15 @@ def _dealt(cards: list, count: int, rng: np.random.Generator) -> list:
     return found[:count]
 
 
-def route_of(config: RecordConfig, network: RoadNetwork, assignment: Assignment) -> NamedRoute:
-    """The route of an episode; raises UserError where the town has too few."""
-    routes = named_routes(network, assignment.split, assignment.route + 1, config.seed, config.shortest, config.longest)
+def route_of(
+    config: RecordConfig, network: RoadNetwork, assignment: Assignment, candidate: int | None = None
+) -> NamedRoute:
+    """The route of an episode, or one of the further routes of its split that its scenario may choose from.
+
+    Raises UserError where the town has too few.
+    """
+    number, seed = (assignment.route, config.seed) if candidate is None else (candidate, assignment.seed)
+    routes = named_routes(network, assignment.split, number + 1, seed, config.shortest, config.longest)
     if routes[-1].town != assignment.town.split("/")[-1]:
         raise UserError(f"the server calls the town {routes[-1].town}, the config {assignment.town}")
     return routes[-1]

@@ -21,7 +21,7 @@ from sim.recorder.config import RecordConfig
 from sim.recorder.noise import Noise
 from sim.recorder.posts import posts_of
 from sim.recorder.rows import Tracks, row_of, things_of
-from sim.recorder.scenarios import scenario
+from sim.recorder.scenarios import SCRIPTS, NoPlace, Scenario
 from sim.recorder.sensors import Rig
 from sim.recorder.shot import make_shot
 from sim.recorder.traffic import populate
@@ -32,6 +32,8 @@ DELTA = 0.05
 """Seconds a step of the simulation."""
 WARM_UP = 3.0
 """Seconds that the traffic has to get going before the episode begins."""
+CANDIDATES = 6
+"""Routes looked at for one that has a place for a scenario."""
 PATIENCE = 60.0
 """Seconds to wait for a measurement; the first of an installation compiles."""
 SALVAGED = 20
@@ -75,18 +77,9 @@ class _Stage:
 
     def __init__(self, sim: Simulator, config: RecordConfig, assignment: Assignment, exact: bool) -> None:
         self.sim, self.config, self.exact = sim, config, exact
-        sim.load(assignment.town)
-        sim.world.set_weather(weather_of(assignment.weather))
-        network = network_of(sim.map.to_opendrive(), sim.map.name.split("/")[-1])
-        self.route = route_of(config, network, assignment)
-        x, y, z, yaw = self.route.start
-        place = carla.Transform(carla.Location(x, y, z + 0.3), carla.Rotation(yaw=math.degrees(yaw)))
-        self.ego = sim.spawn(config.ego, place, role_name="hero")
-        self.ego.apply_control(carla.VehicleControl(brake=1.0))
-        self.expert = Expert(network, self.route.route, ExpertConfig(dt=DELTA))
-        self.scenario = scenario(assignment.scenario, sim, network, self.route.route, assignment.seed)
-        taken = self.scenario.places
-        populate(sim, self.route.route, config.traffic, assignment.density, assignment.seed, taken)
+        self.scenario_name = assignment.scenario
+        self.scenario = self._place(assignment)
+        populate(sim, self.route.route, config.traffic, assignment.density, assignment.seed, self.scenario.places)
         for _ in range(round(WARM_UP / DELTA)):
             sim.tick()
         self.view = CarlaView(sim, self.ego)
@@ -95,6 +88,35 @@ class _Stage:
         self.rig = Rig(sim, self.ego, config, config.ticks * config.image_every * DELTA, DELTA, exact)
         self.cameras = {name: camera.info() for name, camera in config.cameras.items()}
         self.about = {"town": assignment.town, "weather": assignment.weather}
+
+    def _place(self, assignment: Assignment) -> Scenario:
+        """Ego and scenario on the first route that has a place for it; on the plain route without one."""
+        if assignment.scenario:
+            for number in range(CANDIDATES):
+                self._ego(assignment, number)
+                try:
+                    return self._script(assignment.scenario, assignment.seed)
+                except (NoPlace, UserError):
+                    continue
+        self.scenario_name = ""
+        self._ego(assignment, None)
+        return self._script("", assignment.seed)
+
+    def _script(self, name: str, seed: int) -> Scenario:
+        return SCRIPTS[name](self.sim, self.network, self.route.route, seed)
+
+    def _ego(self, assignment: Assignment, candidate: int | None) -> None:
+        """A fresh town with the ego at the begin of its route: the assigned one, or a candidate for its scenario."""
+        sim, config = self.sim, self.config
+        sim.load(assignment.town)
+        sim.world.set_weather(weather_of(assignment.weather))
+        self.network = network_of(sim.map.to_opendrive(), sim.map.name.split("/")[-1])
+        self.route = route_of(config, self.network, assignment, candidate)
+        x, y, z, yaw = self.route.start
+        place = carla.Transform(carla.Location(x, y, z + 0.3), carla.Rotation(yaw=math.degrees(yaw)))
+        self.ego = sim.spawn(config.ego, place, role_name="hero")
+        self.ego.apply_control(carla.VehicleControl(brake=1.0))
+        self.expert = Expert(self.network, self.route.route, ExpertConfig(dt=DELTA))
 
     def shoot(self, step: Step, episode: int, frame: int) -> Shot:
         """The pictures of a step."""
@@ -147,7 +169,7 @@ def _record(
     stage.rig.stop()
     result = last.referee.result()
     writer.commit(
-        _summary(assignment, stage.route.name)
+        _summary(assignment, stage.route.name, stage.scenario_name)
         | {
             "length": stage.expert.tracker.length,
             "completion": result.completion,
@@ -166,14 +188,14 @@ def _salvage(sim: Simulator, config: RecordConfig, assignment: Assignment, write
     x, y = (writer.steps[-1]["row"]["pose"][k] for k in (0, 1))
     done = int(np.argmin(np.hypot(named.route.x - x, named.route.y - y))) / max(tracker.length, 1.0)
     writer.commit(
-        _summary(assignment, named.name)
+        _summary(assignment, named.name, assignment.scenario)
         | {"length": tracker.length, "completion": done, "driving_score": 0.0, "ended": "interrupted"}
     )
 
 
-def _summary(assignment: Assignment, route: str) -> dict[str, Any]:
+def _summary(assignment: Assignment, route: str, scenario: str) -> dict[str, Any]:
     return {
         "episode_index": assignment.index, "split": assignment.split, "town": assignment.town, "route": route,
-        "weather": assignment.weather, "density": assignment.density, "scenario": assignment.scenario,
+        "weather": assignment.weather, "density": assignment.density, "scenario": scenario,
         "seed": assignment.seed,
     }  # fmt: skip

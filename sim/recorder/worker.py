@@ -39,6 +39,7 @@ def work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     server = None
+    _say_into(root / f"meta/parts/worker-{number}.log")
     # the client keeps navigation meshes in its home: two at once must not write the same file
     home = root.resolve() / f"meta/parts/home-{number}"
     shutil.rmtree(home, ignore_errors=True)
@@ -63,6 +64,15 @@ def work(
     finally:
         if server is not None:
             server.stop()
+
+
+def _say_into(path: Path) -> None:
+    """What the CARLA client prints would disturb the progress bar."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
 
 
 def _watch(server: HostedServer) -> None:
