@@ -71,7 +71,8 @@ class Perturbed:
         fresh = self.random.normal(0.0, self.amount, action.shape)
         if self.push is None:
             self.push = fresh
-        self.push = MEMORY * self.push + np.sqrt(1 - MEMORY**2) * fresh
+        else:
+            self.push = MEMORY * self.push + np.sqrt(1 - MEMORY**2) * fresh
         self.push[starts] = fresh[starts]
         pushed = np.clip(action + self.push, self.actions.low, self.actions.high)
         return pushed.astype(action.dtype)
