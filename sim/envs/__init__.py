@@ -23,7 +23,7 @@ from sim.envs.single import DrivingEnv
 from sim.envs.speed_control import SpeedControlEnv, make_speed_control
 from sim.envs.task import Task, TaskConfig
 from sim.envs.track_plan import TrackPlanEnv, make_track_plan
-from sim.envs.urban import UrbanEnv, make_urban
+from sim.envs.urban import UrbanConfig, UrbanEnv, make_urban
 from sim.envs.vector import DrivingVectorEnv
 
 TASKS: dict[str, tuple[type[DrivingEnv], Callable[..., Task]]] = {
@@ -39,9 +39,10 @@ def make_task(id: str, **arguments: Any) -> Task:
     """The task of an environment id, with its arguments; raises UserError for unknown ones."""
     if id not in TASKS:
         raise UserError(f"unknown environment '{id}'; there are {', '.join(TASKS)}")
-    unknown = sorted(set(arguments) - set(TaskConfig.__dataclass_fields__))
+    known = (UrbanConfig if id == "throttle/Urban-v0" else TaskConfig).__dataclass_fields__
+    unknown = sorted(set(arguments) - set(known))
     if unknown:
-        raise UserError(f"{id}: unknown argument '{unknown[0]}'; it takes {', '.join(TaskConfig.__dataclass_fields__)}")
+        raise UserError(f"{id}: unknown argument '{unknown[0]}'; it takes {', '.join(known)}")
     return TASKS[id][1](**arguments)
 
 

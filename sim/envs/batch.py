@@ -23,7 +23,8 @@ from sim.world.world import World
 F32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 EVENTS = ("hit_vehicle", "hit_walker", "hit_static", "hits_forgiven", "red_light", "stop_sign", "off_road", "wrong_way",
-          "deviated", "stalled", "completed")  # fmt: skip
+          "yield_emergency", "scenario_timeout", "scenarios_passed", "deviated", "strayed", "stalled", "timeout",
+          "completed")  # fmt: skip
 
 
 @lru_cache(maxsize=8)

@@ -24,8 +24,9 @@ class TaskConfig:
     """Arguments that every environment takes.
 
     town: a shipped town's name or the path of an OpenDRIVE file. traffic, walkers: density 0..1 of other vehicles and
-    pedestrians. vehicles: slots for vehicles in each world, the ego included. route_length: metres. time_limit: seconds
-    of simulated time until an episode is truncated. dt: seconds a step.
+    pedestrians. emergency: share of the traffic that are emergency vehicles on duty. vehicles, pedestrians: slots in
+    each world, the ego included. route_length: metres. time_limit: seconds of simulated time until an episode is
+    truncated. dt: seconds a step.
     """
 
     town: str = "Alder"
@@ -36,11 +37,13 @@ class TaskConfig:
     route_length: float = 250.0
     time_limit: float = 60.0
     dt: float = 0.1
+    emergency: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in (
             ("traffic", 0.0, 1.0),
             ("walkers", 0.0, 1.0),
+            ("emergency", 0.0, 1.0),
             ("vehicles", 1, 512),
             ("pedestrians", 0, 512),
             ("route_length", 40.0, 5000.0),
@@ -74,6 +77,7 @@ class Task(ABC):
             dt=c.dt,
             density=c.traffic,
             walker_density=c.walkers,
+            emergency=c.emergency,
             route_length=c.route_length,
             route_points=int(c.route_length) + 34,
         )

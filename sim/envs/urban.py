@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts import UserError
 from sim.envs import rewards
+from sim.envs.blockage import Blockage
 from sim.envs.single import DrivingEnv
 from sim.envs.task import Task, TaskConfig
 
@@ -17,12 +20,41 @@ if TYPE_CHECKING:
 F32 = NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class UrbanConfig(TaskConfig):
+    """blocked: share of the routes with a standing vehicle in the lane, to be got past within 240 s."""
+
+    blocked: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.blocked, bool) or not isinstance(self.blocked, int | float) or not 0 <= self.blocked <= 1:
+            raise UserError(f"blocked: {self.blocked!r} is not in [0, 1]")
+
+
 class Urban(Task):
     """See UrbanEnv."""
 
     name = "Urban"
     terms: ClassVar[tuple[str, ...]] = ("progress", "crash", "red_light", "stop_sign", "off_road", "comfort", "arrival")
     statics = 4
+
+    def __init__(self, config: UrbanConfig) -> None:
+        super().__init__(config)
+        self.blocked = config.blocked
+        self.blockage: Blockage | None = None
+
+    def begin(self, batch: DrivingBatch, mask: NDArray[np.bool_]) -> None:
+        """Choose where lanes will be blocked."""
+        if self.blocked > 0:
+            if self.blockage is None or len(self.blockage.place) != batch.worlds:
+                self.blockage = Blockage(batch.worlds, slot=0)
+            self.blockage.draw(batch, mask, self.blocked)
+
+    def before_step(self, batch: DrivingBatch) -> None:
+        """The obstacle comes and goes."""
+        if self.blockage is not None:
+            self.blockage.step(batch)
 
     def rewards(self, batch: DrivingBatch) -> dict[str, F32]:
         """Progress times factors, minus infractions, plus the arrival."""
@@ -39,12 +71,13 @@ class Urban(Task):
         }
 
     def terminated(self, batch: DrivingBatch) -> NDArray[np.bool_]:
-        """A collision, off the road or the route, a red light run, blocked, or there."""
+        """A collision, off the road or the route, too much of it outside its lanes, a red light, blocked, or there."""
         egos = batch.world.state.egos
         return (
             rewards.collided(batch)
             | rewards.left_road(batch)
             | (batch.new("red_light") > 0)
+            | (egos.strayed[:, 0] > 0)
             | (egos.stalled[:, 0] > 0)
             | (egos.completed[:, 0] > 0)
         )
@@ -80,13 +113,15 @@ class UrbanEnv(DrivingEnv):
 
     ## Episode Termination
 
-    A collision, leaving the road or the route, a red light run, 180 s without moving, or the arrival. Truncated after
-    `time_limit` seconds.
+    A collision, leaving the road or the route, driving outside its lanes for more than 30% of its length, a red light
+    run, 180 s without moving, or the arrival. Truncated after `time_limit` seconds.
 
     ## Arguments
 
     `town` (a shipped town or an .xodr file), `traffic` and `walkers` (densities 0..1), `vehicles` and `pedestrians`
-    (slots in the world), `route_length` (m), `time_limit` (s), `dt` (s).
+    (slots in the world), `emergency` (share of the traffic that are emergency vehicles on duty, to be let past),
+    `blocked` (share of the routes with a standing vehicle in the lane, to be got past on the other side of the road),
+    `route_length` (m), `time_limit` (s), `dt` (s).
 
     ## Version History
 
@@ -99,4 +134,4 @@ class UrbanEnv(DrivingEnv):
 
 def make_urban(**arguments: Any) -> Urban:
     """The task with its defaults."""
-    return Urban(TaskConfig(**{"traffic": 0.7, "walkers": 0.5, "vehicles": 24, "pedestrians": 12, **arguments}))
+    return Urban(UrbanConfig(**{"traffic": 0.7, "walkers": 0.5, "vehicles": 24, "pedestrians": 12, **arguments}))

@@ -31,17 +31,28 @@ class _Graph:
 
     def __init__(self) -> None:
         self.points: list[F64] = []
+        self.rise: list[float] = []
+        """Of each point: metres above the roadway beside it."""
+        self.kerbs: dict[tuple[int, int], tuple[float, float]] = {}
+        """Of a crossing (by its points): metres from its ends to the kerbs."""
         self.edges: list[tuple[int, int, float, int, bool]] = []
         self._cells: dict[tuple[int, int], list[int]] = {}
         self._indexed = 0
 
-    def vertex(self, point: F64) -> int:
+    def vertex(self, point: F64, rise: float) -> int:
         self.points.append(np.asarray(point, np.float64))
+        self.rise.append(rise)
         return len(self.points) - 1
 
     def edge(self, a: int, b: int, half_width: float, junction: int = -1, crossing: bool = False) -> None:
         if a != b:
             self.edges.append((a, b, half_width, junction, crossing))
+
+    def cross(self, a: int, b: int, half_width: float, junction: int, kerbs: tuple[float, float]) -> None:
+        """Add a crossing. kerbs: metres from a and from b, held to less than half of it each."""
+        most = 0.45 * float(np.hypot(*(self.points[b] - self.points[a])[:2]))
+        self.edge(a, b, half_width, junction, crossing=True)
+        self.kerbs[a, b] = (min(max(kerbs[0], 0.0), most), min(max(kerbs[1], 0.0), most))
 
     def nearest(self, point: F64) -> tuple[float, int, F64]:
         """Distance, edge and foot on it of the nearest sidewalk; (inf, -1, point) out of reach."""
@@ -74,7 +85,8 @@ class _Graph:
             return a
         if np.linalg.norm(foot - self.points[b]) < JOIN_DISTANCE:
             return b
-        middle = self.vertex(foot)
+        share = float(np.linalg.norm(foot - self.points[a]) / np.linalg.norm(self.points[b] - self.points[a]))
+        middle = self.vertex(foot, self.rise[a] + share * (self.rise[b] - self.rise[a]))
         self.edges[k] = (a, middle, half_width, junction, crossing)
         self.edge(middle, b, half_width, junction, crossing)
         return middle
@@ -92,10 +104,15 @@ def walk_tables(network: RoadNetwork) -> WalkTables:
     arms = _arms(network, ends)
     _corners(graph, arms)
     marked = _crosswalks(network, graph)
+    width: dict[int, float] = {}
+    for a, b, half_width, _, crossing in graph.edges:
+        if not crossing:
+            width[a], width[b] = half_width, half_width
     for j, junction_arms in arms.items():
         for sides in junction_arms:
             if j not in marked and sides[0] is not None and sides[1] is not None:
-                graph.edge(sides[0], sides[1], CROSSING_HALF_WIDTH, j, crossing=True)
+                kerbs = (width.get(sides[0], 0.0), width.get(sides[1], 0.0))
+                graph.cross(sides[0], sides[1], CROSSING_HALF_WIDTH, j, kerbs)
     return _tables(graph, network.lane_tables() if network.lane_keys() else None)
 
 
@@ -104,12 +121,12 @@ def _sidewalks(network: RoadNetwork, graph: _Graph) -> dict[tuple[LaneKey, bool]
     ends: dict[tuple[LaneKey, bool], int] = {}
     cells: dict[tuple[int, int], list[int]] = {}
 
-    def joined(point: F64) -> int:
+    def joined(point: F64, rise: float) -> int:
         cx, cy = int(point[0] // JOIN_DISTANCE), int(point[1] // JOIN_DISTANCE)
         for k in (k for dx in (-1, 0, 1) for dy in (-1, 0, 1) for k in cells.get((cx + dx, cy + dy), ())):
             if np.linalg.norm(graph.points[k] - point) < JOIN_DISTANCE:
                 return k
-        vertex = graph.vertex(point)
+        vertex = graph.vertex(point, rise)
         cells.setdefault((cx, cy), []).append(vertex)
         return vertex
 
@@ -129,8 +146,8 @@ def _sidewalks(network: RoadNetwork, graph: _Graph) -> dict[tuple[LaneKey, bool]
             at = np.clip(np.searchsorted(heights[:, 0], s - section.s, side="right") - 1, 0, None)
             rise = heights[at, 1:].mean(axis=1)
         points = np.stack([pose.x, pose.y, pose.z + rise], axis=1)
-        first, last = joined(points[0]), joined(points[-1])
-        chain = [first, *(graph.vertex(point) for point in points[1:-1]), last]
+        first, last = joined(points[0], float(rise[0])), joined(points[-1], float(rise[-1]))
+        chain = [first, *(graph.vertex(point, float(up)) for point, up in zip(points[1:-1], rise[1:-1])), last]
         for a, b, width in zip(chain[:-1], chain[1:], pose.width):
             graph.edge(a, b, max(float(width) / 2, 0.4))
         ends[key, False], ends[key, True] = first, last
@@ -213,7 +230,10 @@ def _crosswalks(network: RoadNetwork, graph: _Graph) -> set[int]:
         if first is None or second is None or first == second:
             continue
         junction = _junction_near(network, item)
-        graph.edge(first, second, best[3], junction, crossing=True)
+        # the drawn crosswalk reaches from kerb to kerb
+        ends = ((first, best[1]), (second, best[2]))
+        near, far = (float(np.hypot(*(graph.points[vertex] - end)[:2])) for vertex, end in ends)
+        graph.cross(first, second, best[3], junction, (near, far))
         marked.add(junction)
     return marked
 
@@ -233,6 +253,7 @@ def _junction_near(network: RoadNetwork, item: RoadObject) -> int:
 def _tables(graph: _Graph, lanes: LaneTables | None) -> WalkTables:
     points = np.array(graph.points, np.float64).reshape(-1, 3)
     edges = sorted(set(graph.edges))
+    rise = np.array(graph.rise, np.float32)
     ends = np.array([edge[:2] for edge in edges], np.int32).reshape(-1, 2)
     vertex = ends.ravel()
     order = np.argsort(vertex, kind="stable")
@@ -244,6 +265,7 @@ def _tables(graph: _Graph, lanes: LaneTables | None) -> WalkTables:
                 begin.append(low)
                 end.append(high)
         first.append(len(lane))
+    crossings = np.array([edge[4] for edge in edges], np.bool_)
     return WalkTables(
         x=points[:, 0].astype(np.float32),
         y=points[:, 1].astype(np.float32),
@@ -252,7 +274,9 @@ def _tables(graph: _Graph, lanes: LaneTables | None) -> WalkTables:
         edge_to=ends[:, 1].copy(),
         edge_half_width=np.array([edge[2] for edge in edges], np.float32),
         edge_junction=np.array([edge[3] for edge in edges], np.int32),
-        edge_crossing=np.array([edge[4] for edge in edges], np.bool_),
+        edge_crossing=crossings,
+        edge_kerb=np.array([graph.kerbs.get(edge[:2], (0.0, 0.0)) for edge in edges], np.float32).reshape(-1, 2),
+        edge_drop=np.where(crossings[:, None], rise[ends] if len(ends) else 0, 0).astype(np.float32).reshape(-1, 2),
         vertex_first=np.searchsorted(vertex[order], np.arange(len(points) + 1)).astype(np.int32),
         vertex_edge=(order // 2).astype(np.int32),
         crossing_first=np.array(first, np.int32),

@@ -141,6 +141,10 @@ class WalkTables:
     """Junction of a crossing edge, -1 on a sidewalk."""
     edge_crossing: NDArray[np.bool_]
     """The edge crosses a roadway."""
+    edge_kerb: F32
+    """[E, 2] of a crossing: metres from its begin, and from its end, to the kerb. Beyond, it runs on the roadway."""
+    edge_drop: F32
+    """[E, 2] of a crossing: metres by which the roadway lies below the sidewalk there; 0 on a sidewalk."""
     vertex_first: I32
     """[V + 1] rows of vertex_edge."""
     vertex_edge: I32

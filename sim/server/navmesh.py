@@ -150,8 +150,9 @@ def _strip(mesh: _Mesh, walk: WalkTables, edge: int, ends: dict[tuple[int, int],
         mesh.add([a_low, b_low, b_high, a_high], area)
         return
     inner = []
-    for share in (1.0 / free, 1.0 - 1.0 / free):
+    for share, drop in zip((1.0 / free, 1.0 - 1.0 / free), walk.edge_drop[edge]):
         x, y, z = (start[i] + (stop[i] - start[i]) * share for i in range(3))
+        z -= float(drop)  # a crossing lies on the roadway between its kerbs
         inner.append((mesh.vertex(x + dy * half, y - dx * half, z), mesh.vertex(x - dy * half, y + dx * half, z)))
     (c_low, c_high), (d_low, d_high) = inner
     mesh.add([a_low, c_low, c_high, a_high], area)

@@ -16,6 +16,7 @@ class WorldConfig:
     density, walker_density: share of the slots (besides egos) that a reset fills with traffic and pedestrians.
     jaywalk: how often a pedestrian on a sidewalk crosses the road where it should not, per minute.
     speed_factor: share of the speed limit that drivers want, on average.
+    emergency: share of the traffic that are emergency vehicles on duty (see sim.world.emergency).
     route_length: metres of an ego's random route; route_points bounds any route (points 1 m apart).
     nearest: K objects of the truth; route_ahead: R points of the truth.
     response: collisions push bodies (the server); without it they are events only (training).
@@ -32,6 +33,7 @@ class WorldConfig:
     walker_density: float = 1.0
     jaywalk: float = 0.2
     speed_factor: float = 0.95
+    emergency: float = 0.0
     route_length: float = 300.0
     route_points: int = 512
     nearest: int = 16
@@ -46,7 +48,7 @@ class WorldConfig:
         if self.egos > self.vehicles:
             raise UserError(f"WorldConfig.egos: {self.egos} is more than the {self.vehicles} vehicles")
         limits = (("dt", 1e-4, 1.0), ("density", 0, 1), ("walker_density", 0, 1), ("jaywalk", 0, 60),
-                  ("speed_factor", 0.1, 2), ("route_length", 20, 1e5))  # fmt: skip
+                  ("speed_factor", 0.1, 2), ("emergency", 0, 1), ("route_length", 20, 1e5))  # fmt: skip
         for name, lowest, highest in limits:
             if not lowest <= getattr(self, name) <= highest:
                 raise UserError(f"WorldConfig.{name}: {getattr(self, name)} is not in [{lowest:g}, {highest:g}]")

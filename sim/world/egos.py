@@ -10,6 +10,7 @@ import numpy as np
 
 from sim.world import fields as f
 from sim.world import roads as r
+from sim.world.events import play_scenario, watch_emergency
 from sim.world.junctions import LIGHT_CONTROL, STOP_CONTROL
 from sim.world.lanes import F32, I32, find_lane, project, set_lane_pose
 from sim.world.maths import F, kernel, part, wrap
@@ -29,6 +30,8 @@ LINE_SIGHT = 60
 """Metres ahead that lights and stop signs are known."""
 AROUND = F(60.0)
 """Metres around within which traffic counts for the minimum speed."""
+STRAYED = F(0.3)
+"""Share of the route's length outside its lanes that ends the route."""
 
 
 @kernel
@@ -116,10 +119,13 @@ def locate(roads: Lanes, grid: Grid, vf: F32, vi: I32, ef: F32, ei: I32, route: 
         vi[f.V_NEXT2, e] = -1
         vi[f.V_NEXT3, e] = -1
         while found < 3 and n <= last and n < k + 60:
-            if route_lane[n] != before:
-                before = route_lane[n]
-                vi[f.V_NEXT1 + found, e] = before
-                found += 1
+            following = route_lane[n]
+            if following != before:
+                # a lane change leads to no next lane
+                if following != roads.lane_i[before, r.LN_LEFT] and following != roads.lane_i[before, r.LN_RIGHT]:
+                    vi[f.V_NEXT1 + found, e] = following
+                    found += 1
+                before = following
             n += 2
     else:
         find_lane(roads, grid, vf, vi, e)
@@ -161,6 +167,7 @@ def judge(
     if ei[f.E_ROUTE_POINTS, e] < 2:
         return
     locate(roads, grid, vf, vi, ef, ei, route, route_lane, e)
+    play_scenario(ef, ei, e, dt)
     offset = ef[f.E_OFFSET, e]
 
     # lanes: on the route's own lane nothing needs to be looked up
@@ -171,7 +178,7 @@ def judge(
     if abs(offset) > route[k, 3] or abs(ef[f.E_ERROR, e]) > F(1.2):
         beyond, own = ground(roads, grid, vf[f.X, e], vf[f.Y, e], vf[f.Z, e], vf[f.COS, e], vf[f.SIN, e])
         off_road = beyond > F(0.0)
-        wrong = not off_road and own > TOLERANCE
+        wrong = not off_road and own > TOLERANCE and ei[f.E_SCENARIO, e] < 2
         outside = beyond > TOLERANCE or wrong
     if off_road and ei[f.E_IS_OFF_ROAD, e] == 0:
         ei[f.E_OFF_ROAD, e] += 1
@@ -182,6 +189,8 @@ def judge(
     ei[f.E_IS_OUTSIDE, e] = np.int32(outside)
     if outside:
         ef[f.E_OUTSIDE, e] += moved
+        if ef[f.E_OUTSIDE, e] > STRAYED * ef[f.E_LENGTH, e]:
+            ei[f.E_STRAYED, e] = 1
 
     # stop lines
     if ei[f.E_STOP_POINT, e] == -1:
@@ -226,6 +235,11 @@ def judge(
     if ef[f.E_TIME, e] > ef[f.E_ALLOWED, e]:
         ei[f.E_TIMEOUT, e] = 1
     check_speed(vf, vi, ef, ei, e)
+    flags = np.int32(0)
+    for j in range(vf.shape[1]):
+        flags |= vi[f.V_FLAGS, j]
+    if (flags & f.EMERGENCY) != 0 or ei[f.E_EMERGENCY, e] != 0:
+        watch_emergency(roads, vf, vi, ef, ei, e, dt)
 
 
 @part

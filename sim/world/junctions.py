@@ -235,6 +235,8 @@ def ask(
         vi[f.V_GRANT, i] = -1
         return FREE, distance
     control = roads.lane_i[entrance, r.LN_CONTROL]
+    if (vi[f.V_FLAGS, i] & f.EMERGENCY) != 0:
+        control = np.int32(0)  # no light and no sign holds it, only those who are in its way
     light = roads.lane_i[entrance, r.LN_LIGHT]
     if light >= 0 and control == LIGHT_CONTROL:
         state = li[f.L_STATE, light]

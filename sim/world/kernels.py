@@ -17,6 +17,7 @@ from sim.world import roads as r
 from sim.world.collide import overlap, respond
 from sim.world.dynamics import advance, turn_wheel
 from sim.world.egos import judge, locate, next_line, show_line
+from sim.world.emergency import make_way
 from sim.world.lane_change import consider
 from sim.world.lanes import F32, I32, find_lane, follow_lane
 from sim.world.maths import F, kernel, parallel_kernel, part, sincos, wrap
@@ -90,6 +91,12 @@ def think(roads: Roads, b: Buffers, t: Scratch, w: int, k: int, tick: int, dt: f
     for j in range(jf.shape[1]):
         t.lights_left[j] = jf[f.J_STAGE_TIME, j] - jf[f.J_ELAPSED, j]
     hazards = fill_lists(roads.lanes, t, vf, vi, pf, pi, of, oi)
+    flags = np.int32(0)
+    for i in range(vf.shape[1]):
+        flags |= vi[f.V_FLAGS, i]
+        vf[f.SHIFT, i] = F(0.0)
+    if (flags & f.EMERGENCY) != 0:
+        make_way(roads.lanes, t, vf, vi)
     changed = False
     for i in range(vf.shape[1]):
         mode = vi[f.V_MODE, i]
@@ -146,8 +153,9 @@ def move(
             if ended or stuck:
                 b.wi[w, f.W_EXITS if ended else f.W_REMOVED] += 1
                 place_traffic(
-                    roads.lanes, roads.start, presets, shares, vf, vi, of, oi, i, k, tick, wf[w, f.W_SPEED_FACTOR], True
-                )
+                    roads.lanes, roads.start, presets, shares, vf, vi, of, oi, i, k, tick, wf[w, f.W_SPEED_FACTOR],
+                    wf[w, f.W_EMERGENCY], True,
+                )  # fmt: skip
         elif mode == f.EXTERNAL:
             move_vehicle(vf, vi, i, dt, substeps)
             if i >= egos or b.ei[w, f.E_ROUTE_POINTS, i] < 2:
@@ -377,8 +385,9 @@ def reset_world(roads: Roads, presets: F32, shares: F32, b: Buffers, w: int, len
     cars = np.int32(b.wf[w, f.W_DENSITY] * F(vf.shape[1] - egos) + F(0.5))
     for i in range(egos, egos + cars):
         place_traffic(
-            roads.lanes, roads.start, presets, shares, vf, vi, of, oi, i, k, 0, b.wf[w, f.W_SPEED_FACTOR], True
-        )
+            roads.lanes, roads.start, presets, shares, vf, vi, of, oi, i, k, 0, b.wf[w, f.W_SPEED_FACTOR],
+            b.wf[w, f.W_EMERGENCY], True,
+        )  # fmt: skip
     people = np.int32(b.wf[w, f.W_WALKER_DENSITY] * F(pf.shape[1]) + F(0.5))
     for j in range(pf.shape[1]):
         place_walker(roads.walk, pf, pi, j, k, 0)

@@ -1,6 +1,10 @@
 # Numbers in kernels are float32 and int32 scalars, which mypy does not take for float and int.
 # mypy: disable-error-code="arg-type, return-value, assignment, operator, no-any-return"
-"""Lane changes by MOBIL (Kesting, Treiber, Helbing 2007), and those that a driver must make."""
+"""Lane changes by MOBIL (Kesting, Treiber, Helbing 2007), those for a turn, and those that a driver must make.
+
+Who has chosen a turn that only the neighbour lane leads to (lanes.choose_goal) changes as soon as that is safe, and
+takes another turn where it was not in time. Near the end of a lane nobody leaves the one that leads to his turn.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 
 from sim.world import fields as f
 from sim.world import roads as r
-from sim.world.lanes import F32, I32, draw_path, project, set_lane_pose
+from sim.world.lanes import F32, I32, draw_beyond, draw_path, project, set_lane_pose
 from sim.world.maths import F, kernel
 from sim.world.roads import Lanes
 from sim.world.scratch import AFTER, HEAD, Scratch
@@ -20,6 +24,10 @@ GAIN = F(0.3)
 """m/s^2 that a change must bring."""
 PAUSE = F(4.0)
 """Seconds between two changes."""
+TURN_SIGHT = F(80.0)
+"""Metres before the end of a lane within which drivers keep to the lane for their turn."""
+LAST_CHANCE = F(12.0)
+"""Metres before the end of a lane from which it is too late to change for a turn."""
 END_SIGHT = F(150.0)
 """Metres before the end of a lane at which its drivers want to leave it."""
 
@@ -105,16 +113,22 @@ def consider(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, k: int, tick: i
     right = roads.lane_i[lane, r.LN_RIGHT]
     rest = roads.lane_f[lane, r.LN_LENGTH] - vf[f.S, i]
     must = roads.lane_i[lane, r.LN_ENDS] == 1 and rest < END_SIGHT
-    if roads.lane_i[lane, r.LN_JUNCTION] >= 0 or (not must and (rest < F(25.0) or vf[f.SPEED, i] < F(2.0))):
+    goal = vi[f.V_GOAL, i] - 1
+    wanted = goal >= 0 and not must and rest > LAST_CHANCE
+    if roads.lane_i[lane, r.LN_JUNCTION] >= 0 or (
+        not must and ((rest < F(25.0) and not wanted) or vf[f.SPEED, i] < F(2.0))
+    ):
+        return False
+    if vi[f.V_GOAL, i] < 0 and not must and rest < TURN_SIGHT:
         return False
     if vf[f.SPEED, i] < F(0.3) and rest > F(12.0):
         return False
     wish = wished_speed(roads, vf, vi, i)
-    best = GAIN
+    best = F(-50.0) if wanted else GAIN
     target = np.int32(-1)
     for side in range(2):
         other = left if side == 0 else right
-        if other < 0:
+        if other < 0 or (wanted and other != goal):
             continue
         # to leave a lane that ends helps only where the other goes on
         gain = advantage(roads, t, vf, vi, i, other, wish, must and roads.lane_i[other, r.LN_ENDS] == 0)
@@ -127,7 +141,13 @@ def consider(roads: Lanes, t: Scratch, vf: F32, vi: I32, i: int, k: int, tick: i
     vi[f.V_CHANGE_LANE, i] = lane
     vi[f.V_LANE, i] = target
     set_lane_pose(roads, vf, i, target, s, p, lat)
-    draw_path(roads, vf, vi, i, k, tick)
+    if wanted:
+        vi[f.V_NEXT1, i] = vi[f.V_GOAL_NEXT, i]
+        vi[f.V_GOAL, i] = -1
+        draw_beyond(roads, vf, vi, i, k, tick)
+    else:
+        draw_path(roads, vf, vi, i, k, tick)
+        vi[f.V_GOAL, i] = 0
     vi[f.V_GRANT, i] = -1
     vf[f.CHANGE_TIMER, i] = PAUSE
     return True

@@ -20,6 +20,8 @@ I32 = NDArray[np.int32]
 FAR = F(1e9)
 LONG = F(3.2)
 """Half length in metres from which a vehicle avoids turning off, as its rear cuts corners."""
+GOAL_SIGHT = F(35.0)
+"""Metres of a lane that a driver needs to change to its neighbour for a turn."""
 HEADING_WEIGHT = F(8.0)
 """m^2 that a lane at right angles is put farther away when a pose looks for its lane."""
 
@@ -121,8 +123,57 @@ def draw_path(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> None
     """Draw all lanes after the present one anew."""
     long = vf[f.HALF_LENGTH, i] > LONG
     vi[f.V_NEXT1, i] = draw_next(roads, vi[f.V_LANE, i], k, tick, 64 * i + 1, long)
+    draw_beyond(roads, vf, vi, i, k, tick)
+
+
+@kernel
+def draw_beyond(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> None:
+    """Draw the lanes after the next one anew."""
+    long = vf[f.HALF_LENGTH, i] > LONG
     vi[f.V_NEXT2, i] = draw_next(roads, vi[f.V_NEXT1, i], k, tick, 64 * i + 2, long)
     vi[f.V_NEXT3, i] = draw_next(roads, vi[f.V_NEXT2, i], k, tick, 64 * i + 3, long)
+
+
+@kernel
+def draw_turn(roads: Lanes, lane: int, k: int, tick: int, stream: int) -> tuple[int, int]:
+    """(neighbour lane, lane to take from its end) of a random turn; -1, -1 where it is one that `lane` leads to.
+
+    Every turn is as likely: those that the lane itself leads to and those that only a neighbour leads to.
+    """
+    left = roads.lane_i[lane, r.LN_GOALS_LEFT]
+    right = roads.lane_i[lane, r.LN_GOALS_RIGHT]
+    own = roads.lane_i[lane, r.LN_OPEN]
+    others = np.int32(0)
+    for n in range(8):
+        others += ((left >> n) & 1) + ((right >> n) & 1)
+    pick = choice(k, tick, stream, own + others) - own
+    for n in range(16):
+        bits = left if n < 8 else right
+        if (bits >> (n & 7)) & 1:
+            if pick == 0:
+                other = roads.lane_i[lane, r.LN_LEFT if n < 8 else r.LN_RIGHT]
+                return other, roads.lane_i[other, r.LN_NEXT + (n & 7)]
+            pick -= 1
+    return np.int32(-1), np.int32(-1)
+
+
+@kernel
+def choose_goal(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> None:
+    """On a lane whose neighbour leads elsewhere: choose a turn, and with it the lane to be on in time."""
+    vi[f.V_GOAL, i] = 0
+    lane = vi[f.V_LANE, i]
+    rest = roads.lane_f[lane, r.LN_LENGTH] - vf[f.S, i]
+    if rest < GOAL_SIGHT or vf[f.HALF_LENGTH, i] > LONG:
+        return
+    other, onward = draw_turn(roads, lane, k, tick, 64 * i + 5)
+    vi[f.V_GOAL, i] = other + 1 if other >= 0 else -1
+    vi[f.V_GOAL_NEXT, i] = onward
+
+
+@part
+def has_goals(roads: Lanes, lane: int) -> bool:
+    """A neighbour of the lane leads where it does not."""
+    return roads.lane_i[lane, r.LN_GOALS_LEFT] | roads.lane_i[lane, r.LN_GOALS_RIGHT] != 0
 
 
 @part
@@ -148,6 +199,7 @@ def follow_lane(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> bo
     lane = vi[f.V_LANE, i]
     s, lat, p = project(roads, lane, vf[f.S, i] + vf[f.SPEED, i] * F(0.1), vf[f.X, i], vf[f.Y, i])
     length = roads.lane_f[lane, r.LN_LENGTH]
+    entered = False
     for _ in range(3):
         if s < length:
             break
@@ -161,6 +213,8 @@ def follow_lane(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> bo
             vi[f.V_CHANGE_LANE, i] = -1
         vi[f.V_STOPPED, i] = 0
         vf[f.WAIT, i] = F(0.0)
+        vi[f.V_GOAL, i] = 0
+        entered = True
         lane = following
         vi[f.V_LANE, i] = lane
         vi[f.V_NEXT1, i] = vi[f.V_NEXT2, i]
@@ -170,6 +224,8 @@ def follow_lane(roads: Lanes, vf: F32, vi: I32, i: int, k: int, tick: int) -> bo
         s, lat, p = project(roads, lane, s - length, vf[f.X, i], vf[f.Y, i])
         length = roads.lane_f[lane, r.LN_LENGTH]
     set_lane_pose(roads, vf, i, lane, s, p, lat)
+    if entered and has_goals(roads, lane):
+        choose_goal(roads, vf, vi, i, k, tick)
     return False
 
 

@@ -27,6 +27,8 @@ LN_LENGTH, LN_SPACING, LN_LIMIT, LN_DENSITY = range(4)
     LN_PREDECESSORS, LN_CONFLICT, LN_CONFLICT_END, LN_OPEN, LN_NEXT,
 ) = range(15)  # fmt: skip
 LN_BEFORE = LN_NEXT + 8
+LN_GOALS_LEFT, LN_GOALS_RIGHT = LN_BEFORE + 8, LN_BEFORE + 9
+"""Bits: which of the left (right) neighbour's lanes to go on lead where none of the own leads."""
 LANE_INTS = 32
 """Two cache lines a lane; what is read in every step lies in the first."""
 # columns of Roads.conflict_f and conflict_i
@@ -34,7 +36,7 @@ C_BEGIN, C_END, C_OTHER_BEGIN, C_OTHER_END = range(4)
 C_LANE, C_YIELD = range(2)
 # columns of Roads.edge_i and edge_f
 G_FROM, G_TO, G_CROSSING, G_JUNCTION, G_LIGHT, G_LIGHT_END = range(6)
-G_LENGTH, G_HALF, G_COS, G_SIN = range(4)
+G_LENGTH, G_HALF, G_COS, G_SIN, G_Z, G_RISE, G_KERB, G_FAR_KERB, G_DROP, G_FAR_DROP = range(10)
 
 SIDE_COMFORT = 2.2
 """m/s^2 across that a built-in driver accepts in a curve."""
@@ -158,6 +160,25 @@ def _crossing_lights(t: LaneTables, w: WalkTables) -> list[list[int]]:
     return [sorted(set(rows)) for rows in lights]
 
 
+def _goals(t: LaneTables, lane_i: I32) -> None:
+    """Write LN_GOALS_LEFT and LN_GOALS_RIGHT: where a change of lanes leads to another road behind the junction."""
+
+    def leads(lane: int) -> set[tuple[int, bool]]:
+        behind = [int(n) for n in t.successors[lane] if n >= 0] if t.junction[lane] >= 0 else [lane]
+        return {(int(t.road[n]), bool(t.lane[n] > 0)) for n in behind}
+
+    lane_i[:, LN_GOALS_LEFT], lane_i[:, LN_GOALS_RIGHT] = 0, 0
+    for lane in np.flatnonzero(t.junction < 0):
+        own: set[tuple[int, bool]] = set()
+        for n in range(lane_i[lane, LN_OPEN]):
+            own |= leads(lane_i[lane, LN_NEXT + n])
+        for side, column in ((LN_LEFT, LN_GOALS_LEFT), (LN_RIGHT, LN_GOALS_RIGHT)):
+            other = lane_i[lane, side]
+            for n in range(lane_i[other, LN_OPEN] if other >= 0 else 0):
+                if leads(lane_i[other, LN_NEXT + n]) - own:
+                    lane_i[lane, column] |= 1 << n
+
+
 def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
     """Pack the tables. Without `walk` there is no place for pedestrians."""
     lanes = len(t.length)
@@ -174,6 +195,8 @@ def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
         nothing,
         none,
         np.zeros(0, np.bool_),
+        np.zeros((0, 2), f4),
+        np.zeros((0, 2), f4),
         zero,
         none,
         zero,
@@ -201,6 +224,7 @@ def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
         lane_i[lane, LN_BEFORE : LN_BEFORE + len(before)] = before
         lane_i[lane, LN_PREDECESSORS] = len(before)
     lane_i[:, LN_CONFLICT], lane_i[:, LN_CONFLICT_END] = t.conflict_first[:-1], t.conflict_first[1:]
+    _goals(t, lane_i)
     lane_f = np.stack([t.length, t.spacing, t.speed_limit, 1 / t.spacing], axis=1)
 
     start = np.flatnonzero((t.junction < 0) & ~dead & (t.length > 8.0))
@@ -210,6 +234,9 @@ def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
     per_junction = np.searchsorted(t.light_junction[order], np.arange(len(t.group_count) + 1)).astype(i4)
     dx, dy = w.x[w.edge_to] - w.x[w.edge_from], w.y[w.edge_to] - w.y[w.edge_from]
     length = np.maximum(np.hypot(dx, dy), 1e-3)
+    # height at the begin and rise a metre; both kerbs, from the begin; how far the road lies below at both
+    rise = np.column_stack([w.z[w.edge_from], (w.z[w.edge_to] - w.z[w.edge_from]) / length])
+    kerbs = np.column_stack([w.edge_kerb[:, 0], length - w.edge_kerb[:, 1], w.edge_drop])
     lights = np.cumsum([0] + [len(rows) for rows in by_edge])
     edge_i = np.stack([w.edge_from, w.edge_to, w.edge_crossing, w.edge_junction, lights[:-1], lights[1:]], axis=1)
 
@@ -237,7 +264,7 @@ def pack(t: LaneTables, walk: WalkTables | None) -> Roads:
             whole(w.vertex_first),
             whole(w.vertex_edge),
             whole(edge_i),
-            real(np.stack([length, w.edge_half_width, dx / length, dy / length], axis=1)),
+            real(np.column_stack([length, w.edge_half_width, dx / length, dy / length, rise, kerbs])),
             whole(np.array([light for rows in by_edge for light in rows], i4)),
         ),
         start=whole(start),

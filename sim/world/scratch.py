@@ -109,6 +109,7 @@ def fill_lists(roads: Lanes, t: Scratch, vf: F32, vi: I32, pf: F32, pi: I32, of:
         if (
             not listed
             or vi[f.V_CHANGE_LANE, i] >= 0
+            or vf[f.SHIFT, i] < F(0.0)
             or roads.lane_i[lane, r.LN_JUNCTION] >= 0
             or vf[f.S, i] < vf[f.HALF_LENGTH, i]
             or (

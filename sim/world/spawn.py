@@ -8,12 +8,17 @@ import numpy as np
 
 from sim.world import fields as f
 from sim.world import roads as r
-from sim.world.lanes import F32, I32, draw_next, draw_path, set_lane_pose
-from sim.world.maths import F, kernel, sincos
+from sim.world.emergency import HURRY
+from sim.world.lanes import F32, I32, choose_goal, draw_next, draw_path, draw_turn, has_goals, set_lane_pose
+from sim.world.maths import F, arctan, kernel, sincos, wrap
 from sim.world.random import choice, uniform
 from sim.world.roads import Lanes
 
 TRIES = 12
+VAN = 1
+"""sim.world.presets.BodyType of emergency vehicles."""
+KEEP, SHORTEST_CHANGE, LONGEST_CHANGE = F(5.0), F(25.0), F(35.0)
+"""Metres of an ego's route on the old and on the new lane at least, and of the change between them."""
 ROOM = F(5.0)
 """Metres kept free between vehicles that are put into a world."""
 
@@ -90,13 +95,20 @@ def place_traffic(
     k: int,
     tick: int,
     factor: float,
+    emergency: float,
     moving: bool,
 ) -> bool:
-    """Put a fresh built-in vehicle into a random free place; False (and an empty slot) where none was found."""
+    """Put a fresh built-in vehicle into a random free place; False (and an empty slot) where none was found.
+
+    factor: share of the speed limit that drivers want; emergency: share of them that are emergency vehicles.
+    """
     draw = uniform(k, tick, 50000 + 64 * i)
     kind = 0
     while kind < len(shares) - 1 and draw >= shares[kind]:
         kind += 1
+    on_duty = emergency > F(0.0) and uniform(k, tick, 50060 + 64 * i) < emergency
+    if on_duty:
+        kind = VAN
     fill_vehicle(presets, vf, vi, i, kind, f.TRAFFIC)
     for attempt in range(TRIES):
         stream = 50001 + 64 * i + 4 * attempt
@@ -110,6 +122,11 @@ def place_traffic(
         if is_free(vf, vi, of, oi, i, ROOM):
             draw_path(roads, vf, vi, i, k, tick + 1)
             vf[f.WISH, i] = factor * (F(0.85) + F(0.3) * uniform(k, tick, stream + 2))
+            if on_duty:
+                vi[f.V_FLAGS, i] = f.EMERGENCY
+                vf[f.WISH, i] = HURRY
+            if has_goals(roads, lane):
+                choose_goal(roads, vf, vi, i, k, tick + 1)
             vf[f.CHANGE_TIMER, i] = F(3.0) * uniform(k, tick, stream + 3)
             if moving:
                 p = roads.lane_i[lane, r.LN_FIRST]
@@ -122,10 +139,45 @@ def place_traffic(
 
 
 @kernel
+def change_over(
+    roads: Lanes, route: F32, route_lane: I32, begin: int, end: int, lane: int, other: int, entry: float
+) -> None:
+    """Lead the route's points begin..end, which lie on `lane` from s = entry on, over to its neighbour `other`."""
+    ratio = roads.lane_f[other, r.LN_LENGTH] / roads.lane_f[lane, r.LN_LENGTH]
+    stretch = min(roads.lane_f[lane, r.LN_LENGTH] - entry - F(2.0) * KEEP, LONGEST_CHANGE)
+    first = roads.lane_i[other, r.LN_FIRST]
+    last = roads.lane_i[other, r.LN_COUNT] - np.int32(2)
+    for n in range(begin, end):
+        u = min(max((route[n, 4] - entry - KEEP) / stretch, F(0.0)), F(1.0))
+        s = route[n, 4] * ratio
+        q = s * roads.lane_f[other, r.LN_DENSITY]
+        m = min(np.int32(q), last)
+        p = first + m
+        t = q - F(m)
+        dx = roads.point[p, r.R_X] + t * (roads.point[p + 1, r.R_X] - roads.point[p, r.R_X]) - route[n, 0]
+        dy = roads.point[p, r.R_Y] + t * (roads.point[p + 1, r.R_Y] - roads.point[p, r.R_Y]) - route[n, 1]
+        share = u * u * (F(3.0) - F(2.0) * u)
+        sin, cos = sincos(route[n, 2])
+        slope = (dy * cos - dx * sin) * F(6.0) * u * (F(1.0) - u) / stretch
+        turn = wrap(roads.point[p, r.R_YAW] - route[n, 2])
+        route[n, 0] += share * dx
+        route[n, 1] += share * dy
+        route[n, 2] = wrap(route[n, 2] + share * turn + arctan(slope))
+        if share >= F(0.5):
+            route[n, 3] = roads.point[p, r.R_HALF]
+            route[n, 4] = s
+            route[n, 5] = roads.lane_f[other, r.LN_LIMIT]
+            route_lane[n] = other
+
+
+@kernel
 def sample_route(
     roads: Lanes, route: F32, route_lane: I32, lane: int, s: float, length: float, k: int, stream: int
 ) -> int:
-    """Write a random route of `length` metres from place s of a lane; returns its points, 1 m apart."""
+    """Write a random route of `length` metres from place s of a lane; returns its points, 1 m apart.
+
+    Where a neighbour lane leads to other turns, the route may change to it (see lanes.draw_turn).
+    """
     most = min(np.int32(length) + np.int32(1), np.int32(route.shape[0]))
     n = 0
     step = 0
@@ -134,6 +186,12 @@ def sample_route(
         first = roads.lane_i[lane, r.LN_FIRST]
         last = roads.lane_i[lane, r.LN_COUNT] - np.int32(2)
         end = roads.lane_f[lane, r.LN_LENGTH]
+        other = np.int32(-1)
+        onward = np.int32(-1)
+        if has_goals(roads, lane) and end - s > F(2.0) * KEEP + SHORTEST_CHANGE:
+            other, onward = draw_turn(roads, lane, k, step, stream + 1)
+        begin = n
+        entry = s
         while s < end and n < most:
             m = min(np.int32(s / spacing), last)
             p = first + m
@@ -148,7 +206,11 @@ def sample_route(
             s += F(1.0)
             n += 1
         s -= end
-        lane = draw_next(roads, lane, k, step, stream, False)
+        if other >= 0:
+            change_over(roads, route, route_lane, begin, n, lane, other, entry)
+            lane = onward
+        else:
+            lane = draw_next(roads, lane, k, step, stream, False)
         step += 1
         if lane < 0:
             break

@@ -103,6 +103,8 @@ class Vehicles:
     """Seconds without moving."""
     held: F32
     """Seconds of them with a grant to enter the junction ahead."""
+    shift: F32
+    """Metres to the right of its lane's centre where the built-in driver wants to be."""
     mode: I32
     """0 absent, 1 external (pedals), 2 built-in traffic, 3 parked, 4 kinematic (set from outside)."""
     kind: I32
@@ -114,7 +116,7 @@ class Vehicles:
     next2: I32
     next3: I32
     flags: I32
-    """Bit 0 reverse, bit 1 hand brake."""
+    """Bit 0 reverse, bit 1 hand brake, bit 2 emergency vehicle on duty."""
     grant: I32
     """The connecting lane that it may enter now, -1 none."""
     stopped: I32
@@ -127,6 +129,10 @@ class Vehicles:
     """LightState that binds it: that of the light of the next entrance within 40 m, NONE else."""
     reason: I32
     """What bounds its speed: see sim.world.junctions (FREE, LEADER, ...)."""
+    goal: I32
+    """1 + the neighbour lane that it must reach for the turn it has chosen; 0 none; -1: it is on the lane for it."""
+    goal_next: I32
+    """The lane that it will take from the end of that lane."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +160,12 @@ class Walkers:
     """Metres right of the edge's centre line where it likes to walk."""
     wait: F32
     """Seconds it has waited at a kerb."""
+    road_z: F32
+    """Height of the road that it stepped out on, until it is on a sidewalk again."""
     mode: I32
     """0 absent, 1 external (velocity set from outside), 2 built-in, 3 standing, 4 kinematic."""
     edge: I32
-    """Edge of WalkTables, -1 off the graph (stepped out)."""
+    """Edge of WalkTables; the one it came from while it steps out over the road."""
     to: I32
     """Vertex it walks to."""
     state: I32
@@ -217,6 +225,15 @@ class Egos:
     """Sum over the minimum-speed checks of min(1, own mean speed / mean speed of the traffic around)."""
     jerk: F32
     """m/s^3 along the heading, over the last step."""
+    holding_up: F32
+    """Seconds that it has been in the way of the emergency vehicle behind it."""
+    scenario_begin: F32
+    """Metres along the route where the present scenario begins, and where it is passed."""
+    scenario_end: F32
+    scenario_limit: F32
+    """Seconds that the scenario may take."""
+    scenario_time: F32
+    """Seconds since it began."""
     route_points: I32
     """Points of its route."""
     progress: I32
@@ -240,6 +257,17 @@ class Egos:
     stalled: I32
     """1 once blocked for 180 s."""
     timeout: I32
+    strayed: I32
+    """1 once it has driven outside the route's lanes for more than 30% of the route's length."""
+    yield_emergency: I32
+    """Emergency vehicles that it did not let pass: see sim.world.events."""
+    scenario_timeout: I32
+    """Scenarios not passed in their time."""
+    scenarios_passed: I32
+    scenario: I32
+    """0 none, 1 ahead, 2 begun."""
+    emergency: I32
+    """Slot of the emergency vehicle behind it, plus 1; 0 for none; negative once that one has been counted."""
     completed: I32
     """1 once more than 99% of the route is done and the target is within 10 m."""
     speed_checks: I32

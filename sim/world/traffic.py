@@ -14,8 +14,9 @@ import numpy as np
 from sim.world import fields as f
 from sim.world import roads as r
 from sim.world.collide import LEVEL
+from sim.world.emergency import CRAWL, HURRY, leader_past
 from sim.world.junctions import END, FREE, LEADER, LIGHT, OBSTACLE, ROOM, VEHICLE, WALKER, YIELD, ask, way_inside
-from sim.world.lanes import F32, I32, path_point
+from sim.world.lanes import F32, I32, LONG, path_point
 from sim.world.maths import GRAVITY, F, arctan, clamp, kernel, part, sincos, wrap
 from sim.world.roads import Conflicts, Lanes
 from sim.world.scratch import AFTER, ENTRANCE, HEAD, Scratch
@@ -23,6 +24,8 @@ from sim.world.scratch import AFTER, ENTRANCE, HEAD, Scratch
 HARDEST = F(8.0)
 """m/s^2: the hardest that a driver brakes."""
 NO_GAP = F(1e6)
+CUT = F(0.6)
+"""Where along the way from its rear axle to its middle a long vehicle has the point that keeps to a right-hand bend."""
 BEFORE_LINE = F(1.8)
 """Metres between the front bumper and the stop line where drivers come to rest."""
 
@@ -103,8 +106,8 @@ def gap_to_box(
     s = abs(sin * body[f.COS, j] - cos * body[f.SIN, j])
     across = body[f.HALF_LENGTH, j] * s + body[f.HALF_WIDTH, j] * c
     along = body[f.HALF_LENGTH, j] * c + body[f.HALF_WIDTH, j] * s
-    # we come from our own offset and are back on the centre line some metres on
-    lat -= vf[f.LAT, i] * max(F(0.0), F(1.0) - d / F(12.0))
+    # we come from our own offset and are back on our line some metres on
+    lat -= vf[f.SHIFT, i] + (vf[f.LAT, i] - vf[f.SHIFT, i]) * max(F(0.0), F(1.0) - d / F(12.0))
     closing = vy * cos - vx * sin
     toward = -closing if lat > F(0.0) else closing
     corridor = vf[f.HALF_WIDTH, i] + across + margin
@@ -125,14 +128,15 @@ def wished_speed(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
         max(np.int32(s * roads.lane_f[lane, r.LN_DENSITY] + F(0.5)), np.int32(0)),
         roads.lane_i[lane, r.LN_COUNT] - np.int32(1),
     )
-    wish = min(roads.point[first + k, r.R_BOUND], roads.lane_f[lane, r.LN_LIMIT] * vf[f.WISH, i])
+    hurry = HURRY if (vi[f.V_FLAGS, i] & f.EMERGENCY) != 0 else F(1.0)
+    wish = min(roads.point[first + k, r.R_BOUND] * hurry, roads.lane_f[lane, r.LN_LIMIT] * vf[f.WISH, i])
     distance = roads.lane_f[lane, r.LN_LENGTH] - s
     for n in range(3):
         following = vi[f.V_NEXT1 + n, i]
         # a lane farther than the way to slow down to a standstill does not matter yet
         if following < 0 or F(2.0) * F(r.SLOW_DOWN) * distance > wish * wish:
             break
-        entry = roads.point[roads.lane_i[following, r.LN_FIRST], r.R_BOUND]
+        entry = roads.point[roads.lane_i[following, r.LN_FIRST], r.R_BOUND] * hurry
         square = entry * entry + F(2.0) * F(r.SLOW_DOWN) * max(distance, F(0.0))
         if square < wish * wish:
             wish = math.sqrt(square)
@@ -178,6 +182,11 @@ def decide(
     accel = idm(speed, wish, NO_GAP, F(0.0), urge, comfort, headway, min_gap)
 
     leader, gap = leader_ahead(roads, t, vf, vi, i, SIGHT_AHEAD)
+    if (vi[f.V_FLAGS, i] & f.EMERGENCY) != 0:
+        leader, gap, most = leader_past(roads, t, vf, vi, i, leader, gap)
+        accel = min(accel, idm(speed, min(wish, most), NO_GAP, F(0.0), urge, comfort, headway, min_gap))
+    elif vf[f.SHIFT, i] > F(0.0):
+        accel = min(accel, idm(speed, CRAWL, NO_GAP, F(0.0), urge, comfort, headway, min_gap))
     if speed == F(0.0) and leader >= 0 and gap < min_gap and vf[f.SPEED, leader] < F(0.1):
         # in a queue that stands
         vf[f.TARGET, i] = F(-1.0)
@@ -286,12 +295,15 @@ def steer_along(roads: Lanes, vf: F32, vi: I32, i: int) -> float:
     look = F(2.5) + F(0.45) * speed + F(0.3) * wheelbase
     if vi[f.V_CHANGE_LANE, i] >= 0:
         look += F(4.0) + F(0.9) * speed
-    x, y, _cos, _sin, _on = path_point(roads, vf, vi, i, look)
+    x, y, cos, sin, _on = path_point(roads, vf, vi, i, look)
     half = F(0.5) * wheelbase
-    dx = x - vf[f.X, i]
-    dy = y - vf[f.Y, i]
+    dx = x - sin * vf[f.SHIFT, i] - vf[f.X, i]
+    dy = y + cos * vf[f.SHIFT, i] - vf[f.Y, i]
     ahead = dx * vf[f.COS, i] + dy * vf[f.SIN, i] + half
     side = dy * vf[f.COS, i] - dx * vf[f.SIN, i]
+    if vf[f.HALF_LENGTH, i] > LONG and side > F(0.3):
+        # the middle of a long one keeps to the lane in a right-hand bend: its front swings less over the other side
+        ahead -= CUT * half
     curvature = F(2.0) * side / max(ahead * ahead + side * side, F(1.0))
     return clamp(arctan(wheelbase * curvature), -vf[f.MAX_WHEEL, i], vf[f.MAX_WHEEL, i])
 

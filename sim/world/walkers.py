@@ -16,6 +16,8 @@ from sim.world.random import choice, uniform
 from sim.world.roads import Grid, Lanes, Walk
 
 WALKING, AT_KERB, CROSSING, STEPPED_OUT, DOWN = range(5)
+NO_ROAD = F(1e9)
+"""P_ROAD_Z of who is on the graph."""
 DOWN_TIME = F(20.0)
 """Seconds that one who was hit lies before walking on elsewhere."""
 KERB_PATIENCE = F(12.0)
@@ -123,6 +125,30 @@ def goal(walk: Walk, pf: F32, pi: I32, j: int) -> tuple[float, float]:
     return x, y
 
 
+@part
+def set_height(walk: Walk, pf: F32, pi: I32, j: int) -> None:
+    """Height of the ground: that of the sidewalk, or of the road between the kerbs and beside the sidewalk."""
+    edge = pi[f.P_EDGE, j]
+    a = walk.edge_i[edge, r.G_FROM]
+    dx = pf[f.X, j] - walk.vertex[a, 0]
+    dy = pf[f.Y, j] - walk.vertex[a, 1]
+    length = walk.edge_f[edge, r.G_LENGTH]
+    along = dx * walk.edge_f[edge, r.G_COS] + dy * walk.edge_f[edge, r.G_SIN]
+    along = min(max(along, F(0.0)), length)
+    z = walk.edge_f[edge, r.G_Z] + along * walk.edge_f[edge, r.G_RISE]
+    if walk.edge_i[edge, r.G_CROSSING] != 0:
+        if along > walk.edge_f[edge, r.G_KERB] and along < walk.edge_f[edge, r.G_FAR_KERB]:
+            drop = walk.edge_f[edge, r.G_DROP]
+            z -= drop + (walk.edge_f[edge, r.G_FAR_DROP] - drop) * along / length
+    elif pf[f.P_ROAD_Z, j] < NO_ROAD:
+        across = dy * walk.edge_f[edge, r.G_COS] - dx * walk.edge_f[edge, r.G_SIN]
+        if abs(across) > walk.edge_f[edge, r.G_HALF]:
+            z = pf[f.P_ROAD_Z, j]
+        elif pi[f.P_STATE, j] == WALKING:
+            pf[f.P_ROAD_Z, j] = NO_ROAD
+    pf[f.Z, j] = z
+
+
 @kernel
 def join_edge(walk: Walk, pf: F32, pi: I32, j: int) -> None:
     """Back onto the nearest sidewalk after a walk over the road."""
@@ -209,24 +235,26 @@ def step_walker(
                 vx = -sign * roads.point[p, r.R_SIN] * pf[f.P_WISH, j]
                 vy = sign * roads.point[p, r.R_COS] * pf[f.P_WISH, j]
                 pf[f.P_AHEAD, j] = F(2.0) * abs(lat) + F(6.0)
+                pf[f.P_ROAD_Z, j] = roads.point[p, r.R_Z]
                 pi[f.P_STATE, j] = STEPPED_OUT
     if pi[f.P_STATE, j] >= CROSSING:
         if vehicle_in_the_way(vf, vi, pf[f.X, j] + F(0.6) * vx, pf[f.Y, j] + F(0.6) * vy):
-            # round what stands there after a while
+            # round what stands there after a while, by the other side where that leads nowhere
             pf[f.P_WAIT, j] += dt
             if pf[f.P_WAIT, j] < F(2.0):
                 face(pf, j, F(0.0), F(0.0))
                 return False
-            side = F(1.0) if (j & 1) == 0 else F(-1.0)
+            side = F(1.0) if ((np.int32(pf[f.P_WAIT, j] * F(0.25)) + j) & 1) == 0 else F(-1.0)
             vx, vy = -vy * side, vx * side
             if vehicle_in_the_way(vf, vi, pf[f.X, j] + F(0.4) * vx, pf[f.Y, j] + F(0.4) * vy):
                 face(pf, j, F(0.0), F(0.0))
                 return False
         else:
-            pf[f.P_WAIT, j] = F(0.0)
+            pf[f.P_WAIT, j] = max(pf[f.P_WAIT, j] - dt, F(0.0))
     face(pf, j, vx, vy)
     pf[f.X, j] += vx * dt
     pf[f.Y, j] += vy * dt
+    set_height(walk, pf, pi, j)
     return False
 
 
@@ -257,7 +285,8 @@ def place_walker(walk: Walk, pf: F32, pi: I32, j: int, k: int, tick: int) -> Non
             pf[f.YAW, j] = arctan2(pf[f.SIN, j], pf[f.COS, j])
             pf[f.X, j] = walk.vertex[a, 0] + along * pf[f.COS, j] - side * pf[f.SIN, j]
             pf[f.Y, j] = walk.vertex[a, 1] + along * pf[f.SIN, j] + side * pf[f.COS, j]
-            pf[f.Z, j] = walk.vertex[a, 2]
+            pf[f.P_ROAD_Z, j] = NO_ROAD
+            set_height(walk, pf, pi, j)
             pf[f.HALF_LENGTH, j] = F(0.3)
             pf[f.HALF_WIDTH, j] = F(0.3)
             pf[f.P_HALF_HEIGHT, j] = F(0.9)

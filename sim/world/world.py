@@ -56,6 +56,7 @@ class World:
         b.wf[:, f.W_WALKER_DENSITY] = config.walker_density
         b.wf[:, f.W_JAYWALK] = config.jaywalk
         b.wf[:, f.W_SPEED_FACTOR] = config.speed_factor
+        b.wf[:, f.W_EMERGENCY] = config.emergency
         self._presets = preset_table()
         self._shares = share_table()
         self._classes = np.array([OBJECT_CLASS[kind] for kind in BodyType], np.int32)
@@ -106,13 +107,33 @@ class World:
         b.route_lane[world, ego, :n] = route.lane
         ef, ei = b.ef[world, :, ego], b.ei[world, :, ego]
         for row in (f.E_ALONG, f.E_OFFSET, f.E_ERROR, f.E_DISTANCE, f.E_OUTSIDE, f.E_BLOCKED, f.E_TIME, f.E_COMPLETION,
-                    f.E_CHECK_SPEED, f.E_CHECK_TRAFFIC, f.E_SPEED_SHARE):  # fmt: skip
+                    f.E_CHECK_SPEED, f.E_CHECK_TRAFFIC, f.E_SPEED_SHARE, f.E_HOLDING_UP):  # fmt: skip
             ef[row] = 0
         ef[f.E_LENGTH], ef[f.E_ALLOWED] = n - 1, 300.0
         ef[f.E_SPEED_LIMIT] = points[0, 5]
         ei[f.E_ROUTE_POINTS], ei[f.E_PROGRESS], ei[f.E_STOP_POINT] = n, 0, -1
-        for row in (f.E_STOP_HONOURED, f.E_DEVIATED, f.E_STALLED, f.E_TIMEOUT, f.E_COMPLETED, f.E_SPEED_CHECKS):
+        for row in (f.E_STOP_HONOURED, f.E_DEVIATED, f.E_STRAYED, f.E_STALLED, f.E_TIMEOUT, f.E_COMPLETED,
+                    f.E_SPEED_CHECKS, f.E_SCENARIO, f.E_EMERGENCY):  # fmt: skip
             ei[row] = 0
+
+    def set_scenario(self, world: int, ego: int, begin: float, end: float, limit: float = 240.0) -> None:
+        """Give an ego something to get past: from `begin` to `end` metres along its route in `limit` seconds.
+
+        The clock starts at `begin`. Passed in time, it counts in egos.scenarios_passed, else in egos.scenario_timeout,
+        and is over; until then driving on the other side of the road is no fault. What stands in the way is the
+        caller's to place and to remove. One scenario at a time. UserError where begin, end and limit do not grow from
+        0, or nothing is left of the route behind `end`.
+        """
+        b = self.state.buffers
+        length = float(b.ef[world, f.E_LENGTH, ego])
+        if not (0 <= begin < end <= length and limit > 0):
+            raise UserError(
+                f"a scenario from {begin:g} to {end:g} m in {limit:g} s does not fit a route of {length:g} m"
+            )
+        ef = b.ef[world, :, ego]
+        ef[f.E_SCENARIO_BEGIN], ef[f.E_SCENARIO_END], ef[f.E_SCENARIO_LIMIT] = begin, end, limit
+        ef[f.E_SCENARIO_TIME] = 0
+        b.ei[world, f.E_SCENARIO, ego] = 1
 
     def step(self, control: F32 | None = None, dt: float | None = None, substeps: int | None = None) -> None:
         """Advance all worlds by dt (config.dt without it).

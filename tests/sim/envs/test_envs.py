@@ -15,6 +15,7 @@ from stable_baselines3.common.env_checker import check_env as check_sb3
 import sim.envs
 from contracts import UserError
 from sim.envs.track_plan import TrackPlan
+from sim.world import fields as f
 
 IDS = list(sim.envs.TASKS)
 HEADINGS = ("Description", "Action Space", "Observation Space", "Rewards", "Starting State", "Episode Termination",
@@ -196,3 +197,33 @@ def test_emergencies_hit_who_does_not_brake() -> None:
     assert not any(hits[0])
     assert np.mean(hits[1] + hits[2]) > 0.8
     assert np.mean(hits[3]) > 0.3
+
+
+@pytest.mark.parametrize("pedal", [-1.0, 0.25])
+def test_a_blocked_lane_is_a_scenario(pedal: float) -> None:
+    env = sim.envs.make_sb3("throttle/Urban-v0", worlds=16, blocked=1.0, traffic=0.3, walkers=0.0, time_limit=300.0)
+    env.reset()
+    task, batch = env.task, env.batch
+    assert (task.blockage.place > 0).mean() > 0.5
+    egos, statics = batch.world.state.egos, batch.world.state.statics
+    w = int(np.flatnonzero(task.blockage.place > 0)[0])
+    k = int(task.blockage.place[w])
+    route = batch.world.state.buffers.route
+    batch.world.set_pose(w, 0, *map(float, (*route[w, 0, k - 30, :2], 0.0, route[w, 0, k - 30, 2])))
+    egos.progress[w, 0] = k - 30
+    for _ in range(2):  # the first finds out where the ego is
+        env.step(np.zeros((16, 2), np.float32))
+    assert statics.mode[w, 0] == f.PARKED
+    assert egos.scenario[w, 0] == 2
+    if pedal > 0:  # it stands in the lane, and whoever drives on hits it
+        for _ in range(150):
+            _, _, done, infos = env.step(np.tile(np.array([pedal, 0.0], np.float32), (16, 1)))
+            if done[w]:
+                break
+        assert infos[w]["report"]["hit_static"] == 1
+    else:  # who waits for ever has not passed it in its time, and then it is gone
+        egos.scenario_limit[w, 0] = 5.0
+        for _ in range(60):
+            env.step(np.tile(np.array([pedal, 0.0], np.float32), (16, 1)))
+        assert batch.report(w)["scenario_timeout"] == 1
+        assert statics.mode[w, 0] == f.ABSENT

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from contracts import UserError
 from sim.roads.tables import LaneTables, StopControl, WalkTables
 from sim.world import fields as f
 from sim.world.config import WorldConfig
@@ -17,7 +18,7 @@ Town = tuple[LaneTables, WalkTables]
 MakeLanes = Callable[..., LaneTables]
 NEVER = (
     "hit_vehicle", "hit_walker", "hit_static", "hits_forgiven", "red_light", "stop_sign", "off_road", "wrong_way",
-    "deviated", "stalled", "timeout",
+    "deviated", "strayed", "stalled", "timeout", "yield_emergency", "scenario_timeout",
 )  # fmt: skip
 
 
@@ -160,6 +161,97 @@ def test_off_road_outside_and_deviation(town: Town) -> None:
     glide(world, 1)
     assert egos.deviated[w, 0] == 1
     assert egos.off_road[w, 0] == 2
+
+
+def test_a_route_ends_when_more_than_30_percent_of_it_was_driven_outside_its_lanes(town: Town) -> None:
+    world = alone(town, 8)
+    w, k = straight(world)
+    egos = world.state.egos
+    most = 0.3 * float(egos.length[w, 0])
+    half = float(world.state.buffers.route[w, 0, k, 3])
+    while egos.outside[w, 0] < most - 8:
+        assert egos.strayed[w, 0] == 0
+        put(world, k, offset=half + 0.8, speed=8.0, w=w)
+        glide(world, 10)
+    assert egos.strayed[w, 0] == 0
+    for _ in range(2):
+        put(world, k, offset=half + 0.8, speed=8.0, w=w)
+        glide(world, 10)
+    assert egos.outside[w, 0] > most
+    nothing_but(world, "off_road", "strayed", w=w)
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_scenario_is_passed_in_its_time_or_counted_once(town: Town, passed: bool) -> None:
+    world = alone(town, 8)
+    w, k = straight(world)
+    egos = world.state.egos
+    world.set_scenario(w, 0, k + 5, k + 30, limit=4.0)
+    put(world, k, w=w)
+    glide(world, 60, brake=1.0)
+    assert (egos.scenario[w, 0], egos.scenario_time[w, 0]) == (1, 0.0), "its clock starts where it begins"
+    put(world, k + 6, turn=np.pi, w=w)
+    glide(world, 20, brake=1.0)
+    assert egos.scenario[w, 0] == 2
+    assert egos.is_wrong_way[w, 0] == 0, "on the other side of the road by permission"
+    if passed:
+        put(world, k + 31, w=w)
+    glide(world, 60, brake=1.0)
+    assert egos.scenario[w, 0] == 0
+    assert egos.scenarios_passed[w, 0] == passed
+    glide(world, 60, brake=1.0)
+    nothing_but(world, *([] if passed else ["wrong_way", "scenario_timeout"]), w=w)
+    with pytest.raises(UserError, match="a scenario from 10 to 9 m"):
+        world.set_scenario(w, 0, 10, 9)
+
+
+@pytest.mark.parametrize("state", [f.RED, f.GREEN])
+def test_who_waits_at_a_red_light_is_not_in_the_way(town: Town, state: int) -> None:
+    world = alone(town, 24)
+    w, k = lines(world, StopControl.LIGHT, at_least=40.0)
+    put(world, k - 6, w=w)
+    world.state.signals.frozen[:] = 1
+    world.state.signals.state[:] = state
+    glide(world, 1, brake=1.0)
+    x, y, yaw = (float(value) for value in world.state.buffers.route[w, 0, k - 18, :3])
+    slot = world.spawn(w, BodyType.VAN, x, y, float(world.state.vehicles.z[w, 0]), yaw, f.KINEMATIC)
+    world.state.vehicles.flags[w, slot] = f.EMERGENCY
+    glide(world, 160, brake=1.0)
+    assert world.state.egos.emergency[w, 0] != 0
+    nothing_but(world, *([] if state == f.RED else ["yield_emergency"]), w=w)
+
+
+@pytest.mark.parametrize("way", ["blocks", "aside", "in a queue"])
+def test_an_emergency_vehicle_is_to_be_let_past(make_lanes: MakeLanes, way: str) -> None:
+    config = WorldConfig(vehicles=3, walkers=0, statics=0, egos=1, density=0)
+    world = World(make_lanes(1, 900.0, limit=15.0), None, config, seed=5)
+    world.reset()
+    egos, v = world.state.egos, world.state.vehicles
+
+    def ride(slot: int, x: float, kind: BodyType) -> int:
+        assert world.spawn(0, kind, x, 0.0, 0.0, 0.0, f.TRAFFIC) == slot
+        v.lane[0, slot], v.s[0, slot] = 0, x
+        return slot
+
+    world.set_pose(0, 0, 400.0, 1.1 if way == "aside" else 0.0, 0.0, 0.0)
+    duty = ride(1, 330.0, BodyType.VAN)
+    v.flags[0, duty], v.wish[0, duty] = f.EMERGENCY, 1.25
+    if way == "in a queue":
+        v.wish[0, ride(2, 370.0, BodyType.CAR)] = 0.3
+    held = 0.0
+    for _ in range(300):
+        world.step(np.array([[[0.0, 1.0, 0.0]]], np.float32))
+        held += 0.1 * bool(egos.emergency[0, 0])
+        assert not v.touch.any()
+    if way == "aside":
+        assert v.x[0, duty] > v.x[0, 0] + 100, "it has driven past"
+        assert held < 10
+    elif way == "in a queue":
+        assert 390 < v.x[0, duty] < 400, "the built-in driver made way, the ego did not"
+    else:
+        assert v.x[0, duty] < 400
+        assert held > 15
+    nothing_but(world, *([] if way == "aside" else ["yield_emergency"]))
 
 
 def test_wrong_way(town: Town) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_lights_stop_signs_and_each_other_are_obeyed(town: Town) -> None:
     assert entered[StopControl.LIGHT] > 100
     assert entered[StopControl.STOP_SIGN] > 100
     assert distance / (8 * 32 * 240) > 4.0, "traffic flows"
-    assert touches / (distance / 1000) < 0.3, "contacts a kilometre: only long vehicles in narrow turns"
+    assert touches / (distance / 1000) < 0.02, "contacts a kilometre: only long vehicles in narrow turns"
     assert (world.state.buffers.wi[:, f.W_REMOVED] == 0).all()
 
 
@@ -94,6 +95,70 @@ def test_no_gridlock_within_an_hour(name: str) -> None:
     assert (world.state.buffers.wi[:, f.W_REMOVED] == 0).all()
     assert world.state.vehicles.stuck.max() < 120
     assert (world.state.vehicles.speed.mean(axis=1) > 1.0).all()
+
+
+def town_world(name: str, config: WorldConfig, seed: int = 1) -> World:
+    network = RoadNetwork.load(Path(sim.roads.__file__).parent / "towns" / f"{name}.xodr")
+    world = World(network.lane_tables(), network.walk_tables(), config, seed)
+    world.reset()
+    return world
+
+
+@pytest.mark.parametrize("name", ["Gridley", "Marlin"])
+def test_drivers_reach_the_lane_for_the_turn_they_chose(name: str) -> None:
+    world = town_world(name, WorldConfig(worlds=8, vehicles=32, walkers=0, egos=0))
+    v = world.state.vehicles
+    reached = missed = 0
+    for _ in range(2000):
+        lane, goal, onward = v.lane.copy(), v.goal.copy(), v.goal_next.copy()
+        world.step()
+        for w, i in zip(*np.nonzero((v.lane != lane) & (goal > 0))):
+            if v.lane[w, i] == goal[w, i] - 1:
+                assert v.next1[w, i] == onward[w, i], "and will take the turn"
+                reached += 1
+            else:
+                missed += 1
+    assert reached > 60
+    assert missed < 0.05 * reached
+
+
+def test_routes_change_lanes_for_turns() -> None:
+    world = town_world("Gridley", WorldConfig(worlds=64, vehicles=1, walkers=0, egos=1))
+    lanes, b = world.tables, world.state.buffers
+    changes = 0
+    for w in range(64):
+        n = int(world.state.egos.route_points[w, 0])
+        lane, route = b.route_lane[w, 0, :n], b.route[w, 0, :n]
+        step = np.diff(route[:, :2], axis=0)
+        assert np.abs(np.hypot(step[:, 0], step[:, 1]) - 1).max() < 0.05
+        turn = np.angle(np.exp(1j * (np.arctan2(step[:, 1], step[:, 0]) - route[:-1, 2])))
+        assert np.abs(turn).max() < 0.12
+        for before, after in itertools.pairwise(lane):
+            if before != after and after not in lanes.successors[before]:
+                allowed = (lanes.left[before], lanes.may_change_left[before]), (
+                    lanes.right[before], lanes.may_change_right[before],
+                )  # fmt: skip
+                assert (after, True) in allowed
+                changes += 1
+    assert changes > 20
+
+
+def test_emergency_vehicles_get_through() -> None:
+    world = town_world("Gridley", WorldConfig(worlds=8, vehicles=32, walkers=8, egos=0, emergency=0.1))
+    v = world.state.vehicles
+    speeds, touches, distance = [], 0, 0.0
+    for _ in range(1500):
+        touch = v.touch.copy()
+        world.step()
+        duty = v.flags & f.EMERGENCY > 0
+        speeds.append([float(v.speed[duty].mean()), float(v.speed[~duty].mean())])
+        touches += int(((v.touch & ~touch) & 1).sum()) // 2
+        distance += float(v.speed.sum()) * 0.1
+    fast, others = np.mean(speeds, axis=0)
+    assert fast > 1.25 * others
+    assert others > 4.0, "the others still get on"
+    assert touches / (distance / 1000) < 0.05
+    assert (world.state.buffers.wi[:, f.W_REMOVED] == 0).all()
 
 
 def test_slower_traffic_is_overtaken(make_lanes: MakeLanes) -> None:
