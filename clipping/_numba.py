@@ -154,19 +154,31 @@ def clamp(addresses, tensor, start, length, before, after, lower, upper, first, 
         before[b], after[b] = _clamp(addresses[tensor[b]] + 4 * start[b], length[b], lower, upper)
 
 
-@njit(types.void(_i8, _i8, _i8, _i8, _f8, _f8, types.float64, types.float64, types.int64, types.int64), **_options)
-def units(grads, weights, start, length, before, after, ratio, eps, first, last):  # type: ignore[no-untyped-def]
-    """Rows ``first`` to ``last``, one unit each: addresses of gradient and weight (0: measure only), first entry."""
+@njit(types.UniTuple(types.float64, 2)(types.int64, types.int64, types.int64), **_options)
+def _two_squares(one, other, length):  # type: ignore[no-untyped-def]
+    x, y = _view(one, length), _view(other, length)
+    a, b = 0.0, 0.0
+    for i in range(length):
+        a += np.float64(x[i]) * np.float64(x[i])
+        b += np.float64(y[i]) * np.float64(y[i])
+    return a, b
+
+
+_rows = (_i8, _i8, _i8, _i8, _i8, _f8, _f8)
+
+
+@njit(types.void(*_rows, types.float64, types.float64, types.int64, types.int64), **_options)
+def units(grads, weights, tensor, start, length, before, after, ratio, eps, first, last):  # type: ignore[no-untyped-def]
+    """Rows ``first`` to ``last``, one unit each: its tensor (weight's address 0: measure only), first entry, length."""
     for r in range(first, last):
-        here = grads[r] + 4 * start[r]
-        before[r] = _squares(here, length[r])
+        here, weight = grads[tensor[r]] + 4 * start[r], weights[tensor[r]]
+        if weight == 0:
+            before[r] = _squares(here, length[r])
+            after[r] = before[r]
+            continue
+        before[r], size = _two_squares(here, weight + 4 * start[r], length[r])
         after[r] = before[r]
-        if weights[r] == 0:
-            continue
-        norm = np.sqrt(before[r])
-        if norm <= ratio * eps:  # below every limit: the weight need not be read
-            continue
-        limit = ratio * max(np.sqrt(_squares(weights[r] + 4 * start[r], length[r])), eps)
+        norm, limit = np.sqrt(before[r]), ratio * max(np.sqrt(size), eps)
         if norm > limit:
             _scale(here, length[r], np.float32(limit / norm))
             after[r] = limit * limit

@@ -165,14 +165,15 @@ class Kernel:
         """
         if any(w is not None and not (w.dtype is torch.float32 and w.is_contiguous()) for w in weights):
             return None
-        rows = np.array([len(w) if w is not None and w.ndim > 1 else 1 for w in weights])
-        if self._rows is None or not np.array_equal(rows, self._rows[0]):
+        rows = [max(len(w), 1) if w is not None and w.ndim > 1 else 1 for w in weights]
+        if self._rows is None or rows != self._rows[0]:
             cols = np.array(self._numels, np.int64) // rows
             start = np.concatenate([np.arange(n, dtype=np.int64) * c for n, c in zip(rows, cols)])
-            self._rows = (rows, start, np.repeat(cols, rows), np.zeros(len(start)), np.zeros(len(start)))
-        rows, start, length, before, after = self._rows
+            tensor = np.repeat(np.arange(len(rows), dtype=np.int64), rows)
+            self._rows = (rows, tensor, start, np.repeat(cols, rows), np.zeros(len(start)), np.zeros(len(start)))
+        _, tensor, start, length, before, after = self._rows
         theirs = np.array([0 if w is None else w.data_ptr() for w in weights], np.int64)
-        fixed = (np.repeat(self._addresses, rows), np.repeat(theirs, rows), start, length, before, after, ratio, eps)
+        fixed = (self._addresses, theirs, tensor, start, length, before, after, ratio, eps)
         _shared(lambda a, b: _compiled.units(*fixed, a, b), length, self._entries)
         return _compiled.total(before), _compiled.total(after)
 

@@ -47,6 +47,12 @@ def _uses(module: str) -> set[str]:
     return found
 
 
+def _data(module: str) -> list[Path]:
+    """What else lies in a package's folder: data that trials read."""
+    file = Path(inspect.getfile(importlib.import_module(module)))
+    return sorted(f for f in file.parent.glob("*.*") if f.suffix != ".py") if file.name == "__init__.py" else []
+
+
 @functools.lru_cache(maxsize=1)
 def _clipping() -> str:
     """The clipping module's meaning, as it is loaded: read once, since files may change under a long run."""
@@ -61,6 +67,8 @@ def digest(experiment: Experiment) -> str:
         hashed.update(
             name.encode() + _meaning(Path(inspect.getfile(importlib.import_module(name))).read_text()).encode()
         )
+        for file in _data(name):
+            hashed.update(file.read_bytes())
     hashed.update(_clipping().encode())
     return hashed.hexdigest()[:12]
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -175,6 +177,16 @@ class Recipe(Experiment):
         middle.set(yscale="log", xlabel="epoch", ylabel="training loss", title=f"lr {self.rate:g}")
         right.set(xlabel="input noise (deviation)", ylabel=self.error_name, title=f"lr {self.rate:g}")
         left.legend(fontsize=7)
+
+
+def planes(pictures: npt.NDArray[np.uint8]) -> Tensor:
+    """Pictures [n, H, W, 3] as float32 [n, 3, H, W] in 0..1."""
+    return torch.from_numpy(pictures).float().permute(0, 3, 1, 2).contiguous() / 255
+
+
+def some(count: int, wanted: int, seed: int) -> npt.NDArray[np.int64]:
+    """The rows that a seed trains on: `wanted` of `count`, each at most once."""
+    return np.random.default_rng(seed).permutation(count)[:wanted]
 
 
 def wrong_share(x: Tensor, y: Tensor, seed: int) -> Callable[[nn.Module, float], float]:

@@ -1,22 +1,18 @@
-"""A convolutional classifier of drawn traffic signs: Adam 0.001, batch 128, entries in [l, u] or global norm 5."""
+"""A convolutional classifier of traffic signs: Adam 0.001, batch 128, entries in [l, u] or global norm 5.
+
+It learns from crops of two rendered towns and is tested in a third, which it never saw.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from throttle.recipes.base import Recipe, Task, wrong_share
-from throttle.recipes.drawing import SIGNS, sign_crops
-
-
-@lru_cache(maxsize=4)
-def _crops(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    crops, labels = sign_crops(count, seed)
-    return torch.from_numpy(crops).float().permute(0, 3, 1, 2).contiguous() / 255, torch.from_numpy(labels)
+from throttle.recipes.base import Recipe, Task, planes, some, wrong_share
+from throttle.recipes.crops import SIGNS, signs
 
 
 @dataclass(frozen=True)
@@ -28,17 +24,18 @@ class SignClassifier(Recipe):
     seeds: ClassVar[int] = 3
     error_name: ClassVar[str] = "wrong signs (share)"
 
-    samples: int = 1536
+    samples: int = 1024
 
     def task(self, seed: int) -> Task:
-        x, y = _crops(self.samples, 2 * seed)
-        test, truth = _crops(max(1, self.samples // 2), 2 * seed + 1)
+        (crops, labels), (unseen, truth) = signs("train"), signs("test")
+        rows = some(len(crops), self.samples, seed)
         torch.manual_seed(seed)
         model = nn.Sequential(
             nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(),
             nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 16, len(SIGNS)),
         )  # fmt: skip
-        return Task(model, nn.functional.cross_entropy, (x, y), wrong_share(test, truth, seed))
+        error = wrong_share(planes(unseen), torch.from_numpy(truth), seed)
+        return Task(model, nn.functional.cross_entropy, (planes(crops[rows]), torch.from_numpy(labels[rows])), error)
 
 
 RECIPES: dict[str, Recipe] = {
