@@ -16,13 +16,13 @@ class NetConfig:
 
     dim: int = 64
     """Width of a token."""
-    layers: int = 3
+    layers: int = 2
     heads: int = 4
-    objects: int = 20
-    """Nearest objects that are seen, a token each."""
+    objects: int = 12
+    """Objects that are seen, a token each: the most relevant of the 32 nearest."""
     route_points: int = 48
     """Points of the route that are seen, 1 m apart."""
-    route_chunk: int = 6
+    route_chunk: int = 8
     """Route points in a token."""
     decoder: Literal["mlp", "gru"] = "mlp"
     """How path and speed are made from the ego's token: at once, or step by step."""
@@ -32,7 +32,7 @@ class NetConfig:
     """Also learn where each object will be; used in training only."""
 
     def __post_init__(self) -> None:
-        within("net.", self, dim=(8, 1024), layers=(1, 24), heads=(1, 32), objects=(1, 64), route_points=(24, 64),
+        within("net.", self, dim=(8, 1024), layers=(1, 24), heads=(1, 32), objects=(1, 32), route_points=(24, 64),
                route_chunk=(1, 64))  # fmt: skip
         if self.dim % self.heads:
             raise UserError(f"net.dim {self.dim} is not a multiple of net.heads {self.heads}")
@@ -84,9 +84,10 @@ class DaggerConfig:
 
     rounds: int = 0
     """0: learn from the dataset alone."""
-    steps: int = 1500
+    steps: int = 1000
     """Optimiser steps after each round, with a learning rate schedule of their own."""
-    lr: float = 5e-4
+    lr: float = 7e-4
+    """Peak learning rate of those steps."""
     worlds: int = 32
     """Worlds driven at once."""
     seconds: float = 60.0
@@ -114,31 +115,33 @@ class PlanningConfig:
     dataset: str = "datasets/driving"
     """Folder of a dataset that `throttle record` made."""
     seed: int = 0
-    validation_rows: int = 4096
+    standing: float = 0.2
+    """Share kept of the training rows at which the ego stands and is to stand: one red light gives hundreds of them."""
+    validation_rows: int = 2000
     """Rows of the validation split, evenly spread, that the best weights are chosen by."""
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
-            lr=1e-3,
+            lr=1.5e-3,
             weight_decay=0.01,
-            warmup=200,
-            steps=6000,
-            batch=256,
+            warmup=100,
+            steps=4000,
+            batch=128,
             log_every=50,
             validate_every=1000,
-            checkpoint_every=1000,
+            checkpoint_every=500,
         )
     )
     net: NetConfig = field(default_factory=NetConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     dagger: DaggerConfig = field(default_factory=DaggerConfig)
-    clip: ClipConfig = field(default_factory=lambda: ClipConfig(subsystem="planning", threshold=1.0))
+    clip: ClipConfig = field(default_factory=lambda: ClipConfig(subsystem="planning", threshold=6.0))
     """The shared gradient clipper."""
     keep: int = 2
     """Newest checkpoints that stay on disk."""
 
     def __post_init__(self) -> None:
-        within("", self, seed=(0, 10**9), validation_rows=(1, 1 << 40), keep=(1, 1000))
+        within("", self, seed=(0, 10**9), standing=(0, 1), validation_rows=(1, 1 << 40), keep=(1, 1000))
         if self.dagger.rounds and self.train.minutes:
             raise UserError("dagger.rounds and train.minutes do not go together: a round begins after a known step")
         try:

@@ -47,7 +47,7 @@ class Recording:
         ids = slot + np.where(kind == ObjectClass.PEDESTRIAN, WALKER_IDS, 0)
         ids = np.where(kind < 0, -1, ids + np.where(kind == ObjectClass.STATIC, STATIC_IDS, 0))
         pose = np.stack([vehicles.x[w, 0], vehicles.y[w, 0], vehicles.yaw[w, 0]], 1)
-        scenes = Scenes(*(field[w] for field in batch_scenes(batch).numpy()))
+        scenes = Scenes(*(field[w] for field in batch_scenes(batch).arrays()))
         self._steps.append(
             (w, scenes, ids, pose, plans.path[w], plans.speed[w], reason[w], np.full(len(w), time, np.float32))
         )

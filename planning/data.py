@@ -15,11 +15,10 @@ from torch import Tensor
 
 from contracts import UserError
 from contracts.plan import PATH_POINTS, SPEED_STEPS
-from planning.scenes import FAR, OBJECT_FIELDS, Scenes, straighten
+from planning.scenes import FAR, MOST_OBJECTS, OBJECT_FIELDS, Scenes, straighten
 from sim.driving.expert import REASONS
 from sim.recorder.reader import Dataset
 
-RECORDED_OBJECTS = 32
 COLUMNS = (
     "episode_index", "frame_index", "timestamp", "pose", "ego", "objects.kind", "objects.id", "objects.centre",
     "objects.half_extent", "objects.velocity", "objects.yaw", "route", "light", "stop_distance", "stop_sign",
@@ -52,12 +51,8 @@ class Examples(NamedTuple):
 
 
 def join(parts: Sequence[Examples]) -> Examples:
-    """Examples one after the other; those of all parts have as many objects and route points as the first's."""
-    first = parts[0]
-    objects, points = first.scenes.kind.shape[1], first.scenes.route.shape[1]
-    scenes = Scenes(
-        *(torch.cat(fields) for fields in zip(*(part.scenes.narrow(objects, points) for part in parts), strict=True))
-    )
+    """Examples one after the other, all with as many objects and route points."""
+    scenes = Scenes(*(torch.cat(fields) for fields in zip(*(part.scenes for part in parts), strict=True)))
     rest = [torch.cat(fields) for fields in zip(*(part[1:] for part in parts), strict=True)]
     return Examples(scenes, *rest)
 
@@ -96,10 +91,10 @@ class Episodes:
             raise UserError("the dataset has no episode of two steps")
         return float(np.median(steps))
 
-    def examples(self, times: Sequence[float], objects: int, route_points: int) -> Examples:
+    def examples(self, times: Sequence[float], route_points: int) -> Examples:
         """What a training reads, with forecasts at `times` seconds."""
-        future, known, _ = self.futures(times, np.arange(self.rows), objects)
-        scenes = self.scenes.narrow(objects, route_points).torch()
+        future, known, _ = self.futures(times, np.arange(self.rows))
+        scenes = self.scenes.narrow(MOST_OBJECTS, route_points).tensors()
         return Examples(
             Scenes(*(field.contiguous() for field in scenes)),
             torch.from_numpy(self.path),
@@ -109,7 +104,7 @@ class Episodes:
         )
 
     def futures(
-        self, times: Sequence[float], rows: NDArray[np.int64], objects: int
+        self, times: Sequence[float], rows: NDArray[np.int64], objects: int = MOST_OBJECTS
     ) -> tuple[F32, NDArray[np.bool_], F32]:
         """Where the objects of `rows` are `times` seconds later, found by track id.
 
@@ -165,7 +160,7 @@ def load(folder: Path | str, split: str) -> Episodes:
     count = table.num_rows
     numbers = {number: row for row, number in enumerate(chosen)}
     kind = _ragged(table, "objects.kind", 1, -1)[..., 0].astype(np.int64)
-    objects = np.zeros((count, RECORDED_OBJECTS, OBJECT_FIELDS), np.float32)
+    objects = np.zeros((count, MOST_OBJECTS, OBJECT_FIELDS), np.float32)
     objects[..., 0:2] = _ragged(table, "objects.centre", 2, 0)
     objects[..., 2:4] = _ragged(table, "objects.half_extent", 2, 0)
     objects[..., 4] = _ragged(table, "objects.yaw", 1, 0)[..., 0]
@@ -210,13 +205,13 @@ def _fixed(table: pa.Table, name: str, size: int) -> F32:
 
 
 def _ragged(table: pa.Table, name: str, width: int, fill: float) -> NDArray[Any]:
-    """Lists of `width` numbers an object as [rows, RECORDED_OBJECTS, width], `fill` beyond each row's last."""
+    """Lists of `width` numbers an object as [rows, MOST_OBJECTS, width], `fill` beyond each row's last."""
     column = _column(table, name)
     values = np.asarray(column.flatten().to_numpy(zero_copy_only=False))
     lengths = np.diff(np.asarray(column.offsets.to_numpy())) // width
-    if len(lengths) and lengths.max() > RECORDED_OBJECTS:
-        raise UserError(f"the dataset's column {name} holds more than {RECORDED_OBJECTS} objects in a row")
-    there = np.arange(RECORDED_OBJECTS)[None, :] < lengths[:, None]
-    out = np.full((len(lengths), RECORDED_OBJECTS, width), fill, values.dtype if len(values) else np.float32)
+    if len(lengths) and lengths.max() > MOST_OBJECTS:
+        raise UserError(f"the dataset's column {name} holds more than {MOST_OBJECTS} objects in a row")
+    there = np.arange(MOST_OBJECTS)[None, :] < lengths[:, None]
+    out = np.full((len(lengths), MOST_OBJECTS, width), fill, values.dtype if len(values) else np.float32)
     out[there] = values.reshape(-1, width)
     return out

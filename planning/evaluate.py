@@ -180,7 +180,7 @@ def scene_rows(scenes: Scenes) -> SceneRows:
 def plan_rows(planner: Planner, scenes: Scenes, chunk: int = 256) -> Plans:
     """Plans for any number of NumPy scenes."""
     parts = [
-        planner.rows(scenes.take(slice(k, k + chunk)).torch()) for k in range(0, scenes.batch, chunk)
+        planner.rows(scenes.take(slice(k, k + chunk)).tensors()) for k in range(0, scenes.batch, chunk)
     ]  # fmt: skip
     return Plans(np.concatenate([p.path for p in parts]), np.concatenate([p.speed for p in parts]))
 
@@ -253,7 +253,7 @@ def course_scenes(planner: Planner, course: Course, every: int = 20, seconds: fl
             batch.step(driver.plan(batch))
             if not batch.active.any():
                 break
-    return concatenate(found).numpy()
+    return concatenate(found).arrays()
 
 
 def sensitivity(planner: Planner, scenes: Scenes, size: float = 0.01, seed: int = 0) -> dict[str, float]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from contracts import UserError
 from planning.model import PlanningNet, to_plan
-from planning.scenes import FAR, OBJECT_FIELDS, Scenes
+from planning.scenes import FAR, MOST_OBJECTS, OBJECT_FIELDS, Scenes
 
 INPUTS = ("ego", "objects", "kind", "route", "light", "rules")
 """Names of the inputs: the fields of planning.scenes.Scenes."""
@@ -34,9 +34,9 @@ class _Plans(nn.Module):
 
 
 def example(net: PlanningNet, count: int, seed: int = 0) -> Scenes:
-    """`count` made-up scenes of the network's own sizes."""
+    """`count` made-up scenes, 32 places for objects and as many route points as the network sees."""
     random = np.random.default_rng(seed)
-    objects, points = net.config.objects, net.config.route_points
+    objects, points = MOST_OBJECTS, net.config.route_points
     boxes = (random.standard_normal((count, objects, OBJECT_FIELDS)) * [20, 8, 1, 0.3, 1, 4, 4, 0]).astype(np.float32)
     boxes[..., 2:4] = np.abs(boxes[..., 2:4]) + 0.4
     boxes[..., 7] = 1.0
@@ -52,13 +52,13 @@ def example(net: PlanningNet, count: int, seed: int = 0) -> Scenes:
         route=route,
         light=random.integers(0, 4, count),
         rules=rules.astype(np.float32),
-    ).torch()
+    ).tensors()
 
 
 def export(net: PlanningNet, path: Path) -> float:
     """Write `net` as ONNX with any batch size and check it with ONNX Runtime on other scenes than it was traced with.
 
-    Inputs: the fields of Scenes with `net.config.objects` objects and `net.config.route_points` route points; outputs:
+    Inputs: the fields of Scenes with 32 objects and `net.config.route_points` route points; outputs:
     path, speed. Returns the greatest difference to torch (metres, m/s); raises UserError where it is above 1 mm or
     the packages of the extra `onnx` are missing.
     """

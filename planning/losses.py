@@ -43,8 +43,11 @@ def losses(output: Output, wanted: Examples, config: LossConfig) -> dict[str, Te
         target = two_hot(acceleration, torch.tensor(ACCELERATIONS, device=device))
         terms["speed"] = -(target * output.logits.log_softmax(-1)).sum(-1).mean() + regression
     if output.future is not None:
-        seen = wanted.known & (wanted.scenes.kind >= 0)[..., None]
-        error = functional.smooth_l1_loss(output.future, wanted.future, reduction="none").sum(-1)
+        index = output.chosen[..., None].expand(-1, -1, wanted.known.shape[2])
+        there = wanted.scenes.kind.gather(1, output.chosen) >= 0
+        seen = wanted.known.gather(1, index) & there[..., None]
+        target = wanted.future.gather(1, index[..., None].expand(-1, -1, -1, 2))
+        error = functional.smooth_l1_loss(output.future, target, reduction="none").sum(-1)
         terms["forecast"] = (error * seen).sum() / seen.sum().clamp_min(1)
     terms["loss"] = sum(getattr(config, name) * term for name, term in terms.items())  # type: ignore[assignment]
     return terms

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from contracts.plan import PATH_POINTS, PATH_SPACING, SPEED_PERIOD, SPEED_STEPS
 from planning.config import NetConfig
-from planning.scenes import SPEED, Scenes
+from planning.scenes import MOST_OBJECTS, SPEED, Scenes
 from planning.tokens import (
     EGO_FEATURES,
     OBJECT_FEATURES,
@@ -22,6 +22,7 @@ from planning.tokens import (
     ego_features,
     object_features,
     on_route,
+    relevant,
     route_features,
 )
 
@@ -36,12 +37,14 @@ FORECAST_TIMES = (1.0, 2.0, 3.0)
 class Output(NamedTuple):
     """path [B, 20, 2], speed [B, 8]: the plan. logits [B, 8, len(ACCELERATIONS)] of its classes, None for values.
 
-    future [B, N, len(FORECAST_TIMES), 2]: places of the objects in the present ego frame, None without forecast.
+    chosen [B, K]: the objects that were looked at. future [B, K, len(FORECAST_TIMES), 2]: where they will be, in the
+    present ego frame; None without forecast and outside training.
     """
 
     path: Tensor
     speed: Tensor
     logits: Tensor | None
+    chosen: Tensor
     future: Tensor | None
 
 
@@ -131,9 +134,11 @@ class PlanningNet(nn.Module):
         self.register_buffer("times", SPEED_PERIOD * torch.arange(1, SPEED_STEPS + 1), persistent=False)
 
     def forward(self, scenes: Scenes) -> Output:
-        """Scenes of any number of objects and route points; those beyond the configuration's are not seen."""
-        scenes = scenes.narrow(self.config.objects, self.config.route_points)
+        """Scenes of any number of objects and route points; the most relevant objects and the first points are seen."""
+        scenes = scenes.narrow(MOST_OBJECTS, self.config.route_points)
         with torch.no_grad():
+            chosen = relevant(scenes, self.config.objects)
+            scenes = scenes.choose(chosen)
             features = (
                 ego_features(scenes),
                 object_features(scenes),
@@ -158,7 +163,7 @@ class PlanningNet(nn.Module):
             times = torch.tensor(FORECAST_TIMES, device=x.device)[:, None]
             moved = self.future(x[:, 1 + route.shape[1] :]).reshape(*scenes.kind.shape, len(FORECAST_TIMES), 2)
             future = here + velocity * times + 3.0 * moved
-        return Output(base + offsets, speed, logits, future)
+        return Output(base + offsets, speed, logits, chosen, future)
 
 
 def _embedding(features: int, dim: int) -> nn.Module:

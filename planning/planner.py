@@ -11,7 +11,7 @@ import torch
 from contracts import Plan, Scene, UserError
 from planning.config import NetConfig
 from planning.model import PlanningNet, to_plan
-from planning.scenes import FAR, OBJECT_FIELDS, Scenes, from_scenes, straighten
+from planning.scenes import FAR, MOST_OBJECTS, OBJECT_FIELDS, Scenes, from_scenes, straighten
 from sim.driving.batch import Batch
 from sim.driving.plans import Plans
 from training import load_weights
@@ -24,7 +24,7 @@ class Planner:
 
     def __init__(self, net: PlanningNet) -> None:
         self.net = net.eval()
-        self._objects, self._points = net.config.objects, net.config.route_points
+        self._points = net.config.route_points
 
     def plan(self, scene: Scene) -> Plan:
         """What to drive, given what is known; the result passes Plan.validate()."""
@@ -32,7 +32,7 @@ class Planner:
 
     def plans(self, scenes: Sequence[Scene]) -> list[Plan]:
         """A plan for each scene."""
-        found = self.rows(from_scenes(scenes, self._objects, self._points).torch())
+        found = self.rows(from_scenes(scenes, MOST_OBJECTS, self._points).tensors())
         return [found.plan(k) for k in range(len(scenes))]
 
     def rows(self, scenes: Scenes) -> Plans:
@@ -70,7 +70,7 @@ def batch_scenes(batch: Batch) -> Scenes:
         route=straighten(truth.route[:, 0]).copy(),
         light=truth.light[:, 0].astype(np.int64),
         rules=rules,
-    ).torch()
+    ).tensors()
 
 
 class BatchDriver:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from contracts import Scene
 
 F32 = NDArray[np.float32]
+MOST_OBJECTS = 32
+"""Nearest objects of a Scene that are taken up; the network chooses among them."""
 OBJECT_FIELDS = 8
 X, Y, HALF_LENGTH, HALF_WIDTH, YAW, VX, VY, CONFIDENCE = range(OBJECT_FIELDS)
 SPEED, ACCELERATION, YAW_RATE, STEER, LENGTH, WIDTH = range(6)
@@ -45,16 +47,16 @@ class Scenes(NamedTuple):
         """Some of the scenes."""
         return Scenes(*(field[rows] for field in self))
 
-    def torch(self) -> Scenes:
+    def tensors(self) -> Scenes:
         """As tensors; memory is shared where the arrays allow it."""
         return Scenes(*(torch.as_tensor(field) for field in self))
 
-    def numpy(self) -> Scenes:
+    def arrays(self) -> Scenes:
         """As NumPy arrays, memory shared."""
         return Scenes(*(np.asarray(field) for field in self))
 
     def narrow(self, objects: int, route_points: int) -> Scenes:
-        """With at most the nearest `objects` and exactly `route_points` points (the last one's direction goes on)."""
+        """With at most the first `objects` and exactly `route_points` points (the last one's direction goes on)."""
         kept = self._replace(objects=self.objects[:, :objects], kind=self.kind[:, :objects])
         have = self.route.shape[1]
         if have >= route_points:
@@ -65,6 +67,11 @@ class Scenes(NamedTuple):
             return kept._replace(route=torch.cat([self.route, self.route[:, -1:] + step * more], 1))
         longer = self.route[:, -1:] + step * more.numpy()
         return kept._replace(route=np.concatenate([self.route, longer], 1).astype(np.float32))
+
+    def choose(self, index: torch.Tensor) -> Scenes:
+        """Of tensor scenes: only the objects `index` [B, K] of each."""
+        objects = self.objects.gather(1, index[..., None].expand(-1, -1, OBJECT_FIELDS))
+        return self._replace(objects=objects, kind=self.kind.gather(1, index))
 
 
 def concatenate(parts: Sequence[Scenes]) -> Scenes:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from contracts import UserError
 from contracts.runs import Progress, RunDirectory, Tracking
 from planning.config import AugmentConfig, PlanningConfig
 from planning.dagger import Lesson, drive, lessons
@@ -23,13 +24,15 @@ from planning.model import FORECAST_TIMES, PlanningNet, to_plan
 from planning.perturb import augment
 from planning.phases import Phase, PhaseProgress, PhaseTracking
 from planning.planner import BatchDriver, Planner
-from planning.scenes import Scenes
+from planning.scenes import SPEED, Scenes
 from sim.driving.batch import Batch
 from sim.roads import load as load_town
 from training import Data, Draw, Module, Result, fit, load_weights, weights_hash
 
 SEED_STRIDE = 1_000_003
 """Between the seeds of two rounds."""
+STANDING = 0.3
+"""m/s below which the ego stands."""
 log = logging.getLogger(__name__)
 
 
@@ -93,11 +96,36 @@ class Learner(Module):
 
 
 def recorded(config: PlanningConfig, split: str, rows: int = 0) -> Examples:
-    """The examples of a split; at most `rows` of them, evenly spread, where not 0."""
-    found = load(config.dataset, split).examples(FORECAST_TIMES, config.net.objects, config.net.route_points)
-    if rows and found.rows > rows:
-        found = found.take(torch.linspace(0, found.rows - 1, rows).long())
-    return found
+    """The examples of a split, dull ones thinned; or at most `rows` of all, evenly spread, where not 0."""
+    found = load(config.dataset, split).examples(FORECAST_TIMES, config.net.route_points)
+    if not rows:
+        return thinned(found, config.standing)
+    return found.take(torch.linspace(0, found.rows - 1, min(rows, found.rows)).long())
+
+
+def thinned(examples: Examples, share: float) -> Examples:
+    """Evenly spread, only `share` of those examples in which the ego stands and is to stand."""
+    dull = (examples.scenes.ego[:, SPEED] < STANDING) & (examples.speed.amax(1) < STANDING)
+    count = dull.cumsum(0).double() * share
+    kept = ~dull | (count.floor() > (count - share).floor())
+    return examples.take(kept.nonzero()[:, 0])
+
+
+def folded(config: PlanningConfig, fold: int, folds: int) -> tuple[Examples, Examples]:
+    """The training split in two: all episodes but each `folds`-th from number `fold` on, and at most `validation_rows`
+    rows of those. The folds share no route.
+
+    Raises UserError where there are fewer routes than folds.
+    """
+    episodes = load(config.dataset, "train")
+    routes = {name: number for number, name in enumerate(dict.fromkeys(episodes.names))}
+    if len(routes) < folds:
+        raise UserError(f"{config.dataset} has {len(routes)} training routes, fewer than {folds} folds")
+    mine = np.array([routes[name] % folds == fold for name in episodes.names])[episodes.episode]
+    every = episodes.examples(FORECAST_TIMES, config.net.route_points)
+    inside, outside = torch.from_numpy(np.flatnonzero(~mine)), torch.from_numpy(np.flatnonzero(mine))
+    shown = torch.linspace(0, len(outside) - 1, min(config.validation_rows, len(outside))).long()
+    return thinned(every.take(inside), config.standing), every.take(outside[shown])
 
 
 def train(
@@ -107,14 +135,15 @@ def train(
     progress: Progress,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    sets: tuple[Examples, Examples] | None = None,
 ) -> Result:
     """Train as `config` says, or go on from the run's newest checkpoint; the last weights are the run's best.pt.
 
-    A resumed training continues as if nothing had happened, to the last bit, rounds of DAgger included: what a round
-    added is kept in the run's folder.
+    sets: examples to train on and to validate with, instead of the dataset's splits. A resumed training continues as
+    if nothing had happened, to the last bit, rounds of DAgger included: what a round added is kept in the run's folder.
     """
-    examples = recorded(config, "train")
-    validation = ExampleSet(recorded(config, "validation", config.validation_rows), config.augment)
+    examples, held_out = sets or (recorded(config, "train"), recorded(config, "validation", config.validation_rows))
+    validation = ExampleSet(held_out, config.augment)
     torch.manual_seed(config.seed)
     learner = Learner(config)
     initial = weights_hash(learner)
@@ -170,9 +199,9 @@ def taught(
         episodes = drive(Batch(load_town(town), routes, traffic), driver, lesson, seed, stop)
         if episodes is None:
             return None
-        parts.append(episodes.examples(FORECAST_TIMES, config.net.objects, config.net.route_points))
+        parts.append(episodes.examples(FORECAST_TIMES, config.net.route_points))
     learner.train()
-    added = join(parts)
+    added = thinned(join(parts), config.standing)
     log.info("round %d of DAgger added %d rows", number, added.rows)
     temporary = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
     with open(temporary, "wb") as file:

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
     "compare control": ("throttle.commands.compare_control", "clipped against unclipped: arms x seeds, a report"),
     "tune control": ("throttle.commands.tune_control", "choose a clipping threshold for a driving policy"),
+    "tune planning": ("throttle.commands.tune_planning", "search a clipping threshold for a planner"),
     "report": ("throttle.commands.report", "HTML report of comparisons"),
     "drive": ("throttle.commands.drive", "drive routes with the whole stack, closed loop; scores, clips, report"),
     "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),

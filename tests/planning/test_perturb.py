@@ -11,7 +11,7 @@ from planning.tokens import on_route
 
 
 def examples(part: Episodes) -> Examples:
-    return part.examples((1.0, 2.0, 3.0), 16, 48).take(slice(0, 64))
+    return part.examples((1.0, 2.0, 3.0), 48).take(slice(0, 64))
 
 
 def test_moving_there_and_back_is_nothing(train_part: Episodes) -> None:

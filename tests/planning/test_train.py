@@ -36,7 +36,8 @@ class Silent:
 def small(dataset: Path, **changes: object) -> PlanningConfig:
     loop = TrainConfig(steps=12, batch=16, threads=1, warmup=2, log_every=4, validate_every=6, checkpoint_every=4)
     config = PlanningConfig(
-        dataset=str(dataset), train=loop, net=NetConfig(dim=32, layers=1, heads=2, objects=8), validation_rows=40,
+        dataset=str(dataset), train=loop, net=NetConfig(dim=32, layers=1, heads=2, objects=8),
+        validation_rows=40, standing=1.0,
         clip=ClipConfig(subsystem="planning", threshold=2.0),
         dagger=DaggerConfig(steps=8, worlds=3, seconds=4.0, every=5, expert=0.3, towns=["Alder"]),
     )  # fmt: skip
