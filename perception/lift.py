@@ -127,7 +127,7 @@ def _depth(found: Detections, boxes: F64, size: F64, behind: F64, camera: Camera
     plane = camera.pose[2] / np.maximum(drop, 1e-6)
     ways = [
         (found.depth.astype(np.float64), np.where(np.isfinite(found.depth), NETWORK_ERROR, np.inf)),
-        (camera.focal * size[:, 2] / np.maximum(tall, 1.0),
+        (camera.focal * size[:, 2] / np.maximum(tall, 1.0) + behind,
          np.where(cut, np.inf, np.hypot(SIZE_ERROR, PIXEL / np.maximum(tall, 1.0)))),
         (plane + behind, np.where(on_ground, (PIXEL / camera.focal + SLOPE) / np.maximum(drop, 1e-6), np.inf)),
     ]  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,6 +75,23 @@ def load_data(config: PerceptionConfig) -> tuple[Frames, Frames]:
     if not len(frames):
         raise UserError(f"{config.data.path}: the train split has no picture")
     return frames, checks
+
+
+def folded(config: PerceptionConfig, fold: int, folds: int) -> tuple[Frames, Frames]:
+    """K-fold: the training split without every `folds`-th of its episodes, and those; routes are never divided.
+
+    Raises UserError where there are fewer episodes than folds.
+    """
+    frames = Frames(config.data, "train")
+    frames.load()
+    episodes = sorted({r["episode_index"] for r in frames.records})
+    if len(episodes) < folds:
+        raise UserError(f"{config.data.path}: {len(episodes)} episodes to train with cannot make {folds} folds")
+    held = set(episodes[fold::folds])
+    rows = range(len(frames))
+    checks = [k for k in rows if frames.records[k]["episode_index"] in held]
+    few = [checks[round(k)] for k in np.linspace(0, len(checks) - 1, min(VALIDATED, len(checks)))]
+    return frames.only([k for k in rows if frames.records[k]["episode_index"] not in held]), frames.only(few)
 
 
 def describe(config: PerceptionConfig, frames: Frames) -> Description:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -193,8 +194,9 @@ class Watch(lightning.Callback):
         name = module.monitor
         better = not self.best or not name
         if not better:
-            new, old = self.last[name], self.best[name]
-            better = new > old if module.higher_is_better else new < old
+            sign = 1.0 if module.higher_is_better else -1.0
+            new, old = (-math.inf if math.isnan(v) else sign * v for v in (self.last[name], self.best[name]))
+            better = new > old
         self.worse = 0 if better else self.worse + 1
         if better:
             self.best = {**self.last, "step": float(self.step)}

@@ -154,11 +154,13 @@ def _overall(rows: list[Evaluation], heading: str) -> Any:
     from rich.table import Table
 
     shown = Table(title=heading, caption=LEGEND)
-    shown.add_column("", no_wrap=True)
-    for name in OVERALL:
-        shown.add_column(name.replace("_", " "), justify="right")
+    shown.add_column("figure", no_wrap=True)
     for row in rows:
-        shown.add_row(row.name, *(_figure(row.overall.get(name, math.nan)) for name in OVERALL))
+        shown.add_column(row.name, justify="right")
+    for name in OVERALL:
+        values = [row.overall.get(name, math.nan) for row in rows]
+        if not all(map(math.isnan, values)):
+            shown.add_row(name.replace("_", " "), *map(_figure, values))
     return shown
 
 
@@ -167,7 +169,10 @@ def _table(title: str, table: dict[str, dict[str, float]]) -> Any:
 
     shown = Table()
     shown.add_column(title, no_wrap=True)
+    wanted = ("pictures", "objects", "map50", "map", "ap3d", "ap3d_2m", "centre_error", "miou")
     columns = list(dict.fromkeys(name for row in table.values() for name in row))
+    if "map50" in columns:
+        columns = [name for name in wanted if name in columns]
     for name in columns:
         shown.add_column(name.replace("_", " "), justify="right")
     for name, row in table.items():
@@ -178,7 +183,7 @@ def _table(title: str, table: dict[str, dict[str, float]]) -> Any:
 def _figure(value: float) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.0f}" if value == round(value) and abs(value) > 1 else f"{value:.3f}"
+    return f"{value:.0f}" if value == round(value) and abs(value) != 1 else f"{value:.3f}"
 
 
 def _robustness(name: str, net: PerceptionNet, frames: Frames, console: Any, status: Any) -> dict[str, Any]:
