@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate planning": ("throttle.commands.evaluate_planning", "drive a planner beside the expert and baselines"),
     "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
     "compare control": ("throttle.commands.compare_control", "clipped against unclipped: arms x seeds, a report"),
+    "tune perception": ("throttle.commands.tune_perception", "choose a clipping threshold for a perception network"),
     "tune control": ("throttle.commands.tune_control", "choose a clipping threshold for a driving policy"),
     "tune planning": ("throttle.commands.tune_planning", "search a clipping threshold for a planner"),
     "report": ("throttle.commands.report", "HTML report of comparisons"),
