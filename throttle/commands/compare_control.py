@@ -71,7 +71,6 @@ def run(arguments: Namespace) -> int:
     try:
         comparison = Comparison(design, place, arguments.tracking)
         _remember(place.path)
-        check(comparison)
         done = len(comparison.planned) - len(comparison.left())
         where = f"Ray at {arguments.ray}" if arguments.ray else f"{comparison.at_once} at a time"
         console.print(
@@ -123,19 +122,6 @@ def _remember(path: Path) -> None:
     file = path / "facts.json"
     if not file.exists():
         write_atomic(file, json.dumps(facts("clipping", "control", "sim", "throttle", "configs")))
-
-
-def check(comparison: Comparison) -> None:
-    """Make each setting's environment once, so that a bad id or argument is one line, before anything trains."""
-    from control.backprop import BackpropConfig
-    from control.env import make_env
-    from control.model import check_actions
-
-    for planned in comparison.firsts().values():
-        if not isinstance(planned.config, BackpropConfig):
-            env = make_env(planned.config.env, 0, worlds=1)
-            check_actions(planned.config, env)
-            env.close()
 
 
 def _finish(comparison: Comparison, console: Console) -> None:

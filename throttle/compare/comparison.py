@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from contracts import UserError
 from control.backprop import BackpropConfig
 from throttle.compare.config import ControlComparison
@@ -61,14 +63,23 @@ class Comparison:
         return [job for job in jobs if not job.done]
 
     def warm_up(self, show: Callable[[str, int, int], None]) -> None:
-        """Compile the simulator's kernels once, so that not every worker does."""
-        for config in {p.setting: p.config for p in self.planned}.values():
-            if not isinstance(config, BackpropConfig) and config.env.id.startswith("throttle/"):
-                from sim.envs.batch import town_tables
-                from sim.world import warm_up
+        """Step each environment once, which compiles the simulator's kernels, so that not every worker does.
 
-                warm_up(*town_tables(str(config.env.arguments.get("town", ""))), show)
-                return
+        It also ends a bad id or argument in one clear line (UserError) before anything trains.
+        """
+        from control.env import make_env
+        from control.model import check_actions
+
+        firsts = [(s, p.config) for s, p in self.firsts().items() if not isinstance(p.config, BackpropConfig)]
+        for n, (setting, config) in enumerate(firsts):
+            show(setting.task, n, len(firsts))
+            env = make_env(config.env, 0, worlds=2)
+            check_actions(config, env)
+            env.reset()
+            env.step(np.stack([env.action_space.sample() for _ in range(2)]))
+            env.close()
+        if firsts:
+            show("ready", len(firsts), len(firsts))
 
     def train_all(self, show: Show, address: str = "") -> None:
         """Do all that is left, on this machine's cores, or on a Ray cluster at `address`.
