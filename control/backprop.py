@@ -166,7 +166,7 @@ def train(
     costs: list[float] = []
     checkpoint = run.latest() if resume else None
     if checkpoint is not None:
-        saved = torch.load(checkpoint / "state.pt", weights_only=False)
+        saved = torch.load(checkpoint / "state.pt", weights_only=True)
         policy.load_state_dict(saved["policy"])
         optimizer.load_state_dict(saved["optimizer"])
         clipper.load_state_dict(saved["clipper"])
@@ -257,7 +257,7 @@ def evaluate(config: BackpropConfig, checkpoint: Path | None, episodes: int, ste
     """
     policy = build(config)
     if checkpoint is not None:
-        policy.load_state_dict(torch.load(checkpoint / "state.pt", weights_only=False)["policy"])
+        policy.load_state_dict(torch.load(checkpoint / "state.pt", weights_only=True)["policy"])
     with torch.no_grad():
         roads, vehicles = start(episodes, torch.Generator().manual_seed(HELD_OUT_SEED))
         cost, driven = drive(policy, roads, vehicles, steps, config.dt, Body.of())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from typing import Any
 
 import gymnasium
@@ -20,6 +19,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 
 from contracts import UserError
 from control.config import EnvConfig
+from control.state import Opaque, arrays_of, environment_state, set_arrays, set_environment
 
 OWN = "throttle/"  # ids of our own environments begin so
 LOUD = 50.0  # how many times too large a glitch makes an observation
@@ -87,61 +87,80 @@ def _is_own(env: VecEnv) -> bool:
     return hasattr(env, "batch") and hasattr(env.batch, "world")
 
 
-def _arrays(owner: object) -> dict[str, np.ndarray]:
-    return {name: value.copy() for name, value in vars(owner).items() if isinstance(value, np.ndarray)}
-
-
-def save_state(env: VecEnv) -> bytes:
+def save_state(env: VecEnv) -> dict[str, Any]:
     """Everything that the environments' future depends on; empty parts where an environment cannot be copied."""
     state: dict[str, Any] = {}
     if isinstance(env, Glitches):
         state["glitches"] = env.steps
     normalizer = unwrap_vec_normalize(env)
     if normalizer is not None:
-        names = ("obs_rms", "ret_rms", "returns", "old_reward", "old_obs")
-        state["normalizer"] = {name: getattr(normalizer, name) for name in names if hasattr(normalizer, name)}
-    inner = env.unwrapped
+        state["normalizer"] = normalizer_state(normalizer)
+    inner: Any = env.unwrapped
     if _is_own(inner):
-        batch = inner.batch  # type: ignore[attr-defined]
-        state["own"] = (batch.world.snapshot(), _arrays(batch), batch.task)
-    elif isinstance(inner, DummyVecEnv) and not any(
-        isinstance(single.unwrapped, gymnasium.utils.EzPickle) for single in inner.envs
-    ):  # EzPickle would give back an environment that was never reset
+        batch = inner.batch
+        state["own"] = {"world": list(batch.world.snapshot()), "batch": arrays_of(batch), "task": arrays_of(batch.task)}
+    elif isinstance(inner, DummyVecEnv):
         try:
-            state["envs"] = pickle.dumps(inner.envs)
-        except Exception as error:
+            state["envs"] = [environment_state(single) for single in inner.envs]
+        except Opaque as error:
             log.info("the environment cannot be saved (%s): a resumed run begins new episodes", error)
-        monitor: Any = env
-        while monitor is not inner and not isinstance(monitor, VecMonitor):
-            monitor = monitor.venv
-        if "envs" in state and isinstance(monitor, VecMonitor):
+        monitor = _monitor(env)
+        if "envs" in state and monitor is not None:
             state["monitor"] = (monitor.episode_returns, monitor.episode_lengths)
-    return pickle.dumps(state)
+    return state
 
 
-def load_state(env: VecEnv, data: bytes) -> bool:
+def load_state(env: VecEnv, state: dict[str, Any]) -> bool:
     """Return to a saved state. False where the environments must be reset, because they could not be saved."""
-    state = pickle.loads(data)
     if isinstance(env, Glitches):
         env.steps = state["glitches"]
     normalizer = unwrap_vec_normalize(env)
     if normalizer is not None:
-        vars(normalizer).update(state["normalizer"])
+        set_normalizer(normalizer, state["normalizer"])
     inner: Any = env.unwrapped
     if "own" in state:
-        snapshot, arrays, task = state["own"]
-        inner.batch.world.restore(snapshot)
-        vars(inner.batch).update(arrays)
-        inner.task = inner.batch.task = task
-        inner.batch.world.observe()
-        task.after_observe(inner.batch)
+        batch = inner.batch
+        batch.reset()  # the task makes its scenario's objects; all that they hold is set below
+        batch.world.restore(state["own"]["world"])
+        set_arrays(batch, state["own"]["batch"])
+        set_arrays(batch.task, state["own"]["task"])
+        batch.world.observe()
+        batch.task.after_observe(batch)
         return True
     if "envs" in state:
-        inner.envs = pickle.loads(state["envs"])
-        monitor: Any = env
-        while "monitor" in state and not isinstance(monitor, VecMonitor):
-            monitor = monitor.venv
-        if "monitor" in state:
+        for single, saved in zip(inner.envs, state["envs"]):
+            set_environment(single, saved)
+        monitor = _monitor(env)
+        if monitor is not None and "monitor" in state:
             monitor.episode_returns, monitor.episode_lengths = state["monitor"]
         return True
     return False
+
+
+def normalizer_state(normalizer: VecNormalize) -> dict[str, Any]:
+    """The running means of a normalisation, and the last step that it saw."""
+    names = ("returns", "old_reward", "old_obs")
+    state = {name: getattr(normalizer, name) for name in names if hasattr(normalizer, name)}
+    for name in ("obs_rms", "ret_rms"):
+        if hasattr(normalizer, name):
+            rms = getattr(normalizer, name)
+            state[name] = {"mean": rms.mean, "var": rms.var, "count": float(rms.count)}
+    return state
+
+
+def set_normalizer(normalizer: VecNormalize, state: dict[str, Any]) -> None:
+    """Return to what `normalizer_state` gave."""
+    for name, value in state.items():
+        if name in ("obs_rms", "ret_rms"):
+            vars(getattr(normalizer, name)).update(value)
+        else:
+            setattr(normalizer, name, value)
+
+
+def _monitor(env: VecEnv) -> VecMonitor | None:
+    layer: Any = env
+    while isinstance(layer, VecEnvWrapper):
+        if isinstance(layer, VecMonitor):
+            return layer
+        layer = layer.venv
+    return None

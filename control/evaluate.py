@@ -17,9 +17,10 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from contracts import UserError
 from control.config import ControlConfig, EnvConfig
-from control.env import OWN, load_state, make_env
-from control.model import build, load_policy
-from sim.metrics import VERSIONS, Route, benchmark, route_score
+from control.env import OWN, make_env, set_normalizer
+from control.model import build, set_weights
+from control.state import read
+from sim.metrics import COSTS, VERSIONS, Route, benchmark, route_score
 
 HELD_OUT_SEED = 1 << 30
 """Evaluation seeds begin here; trainings cannot be given a seed this large, so no episode is shared."""
@@ -99,7 +100,7 @@ class Evaluation:
                 found[f"penalty/{version}"] = part.pop("penalty")
                 found |= part
             found["mean_speed"] = sum(r.distance for r in routes) / max(sum(e.seconds for e in self.episodes), 1e-9)
-            for event in ("walker", "vehicle", "static", "red_light", "stop_sign"):
+            for event in COSTS:
                 found[f"events/{event}"] = float(sum(getattr(r, event) for r in routes))
         return found
 
@@ -127,6 +128,8 @@ def to_route(report: dict[str, Any]) -> Route:
         static=report["hit_static"],
         red_light=report["red_light"],
         stop_sign=report["stop_sign"],
+        scenario_timeout=report["scenario_timeout"],
+        yield_emergency=report["yield_emergency"],
         outside=min(report["outside_distance"] / max(report["distance"], 1.0), 1.0),
         speeds=[report["speed_share"] / checks] * checks if checks else [],
         distance=report["distance"],
@@ -192,18 +195,19 @@ def _drive(policy: Policy, env: VecEnv, progress: Callable[[int], None]) -> list
 
 
 def load_learned(checkpoint: Path, config: ControlConfig) -> tuple[Learned, Callable[[VecEnv], None]]:
-    """The policy of a checkpoint, and what prepares its environments (their normalisation, where it was used)."""
+    """The policy of a checkpoint, and what prepares its environments (their normalisation, where it was used).
+
+    Raises UserError where the checkpoint cannot be read.
+    """
+    learned = untrained(config)
+    set_weights(learned.model, checkpoint / "model.zip")
 
     def prepare(env: VecEnv) -> None:
         if isinstance(env, VecNormalize):
-            import pickle
-
-            state = pickle.loads((checkpoint / "state.pkl").read_bytes())
-            kept = {"normalizer": pickle.loads(state["environments"])["normalizer"]}
-            load_state(env, pickle.dumps(kept))
+            set_normalizer(env, read(checkpoint / "state.pt")["environments"]["normalizer"])
             env.training = False
 
-    return Learned(load_policy(checkpoint, config)), prepare
+    return learned, prepare
 
 
 def untrained(config: ControlConfig) -> Learned:

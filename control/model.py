@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import math
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from gymnasium.spaces import Box
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.save_util import load_from_zip_file, recursive_setattr
 from stable_baselines3.common.vec_env import VecEnv
 
 from clipping import GradientClipper, Sb3Attachment, attach_sb3
@@ -116,10 +118,18 @@ def weights_hash(model: BaseAlgorithm) -> str:
     return digest.hexdigest()[:12]
 
 
-def load_policy(checkpoint: Path, config: ControlConfig) -> BaseAlgorithm:
-    """The model of a checkpoint, to act with; raises UserError where the file is missing or not a model."""
-    file = checkpoint / "model.zip"
+def set_weights(model: BaseAlgorithm, file: Path) -> None:
+    """Give a model the tensors of a saved one: policy, optimisers, entropy coefficient.
+
+    Reads the archive's tensors alone (torch, weights_only), never its pickled part. Raises UserError where the file is
+    missing, damaged or of another model.
+    """
     try:
-        return ALGORITHMS[config.algorithm].load(file, device="cpu")
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{file} cannot be read: {error}") from None
+        _, parameters, variables = load_from_zip_file(file, load_data=False, device="cpu")
+        model.set_parameters(parameters, exact_match=True, device="cpu")
+    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:
+        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
+    for name, tensor in (variables or {}).items():
+        recursive_setattr(model, f"{name}.data", tensor.data)
+    if getattr(model, "use_sde", False):
+        model.policy.reset_noise()  # type: ignore[operator]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import random
 import time
 from collections import deque
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
@@ -24,10 +24,15 @@ from clipping import NonFiniteGradientError, Sb3Attachment
 from contracts.runs import Progress, RunDirectory, Tracking
 from control.config import ControlConfig
 from control.env import Glitches, load_state, make_env, save_state
-from control.model import ALGORITHMS, attach_clipping, build, parameters_finite, set_threads, weights_hash
+from control.model import attach_clipping, build, parameters_finite, set_threads, set_weights, weights_hash
+from control.state import read, write
 
 EPISODES_SHOWN = 200  # episodes that the shown return and completion are the mean of
 LOG_EVERY = 1000  # steps between two rows of numbers, at least; on-policy algorithms write one each rollout
+COUNTERS = ("num_timesteps", "_total_timesteps", "_num_timesteps_at_start", "_n_updates", "_episode_num",
+            "_current_progress_remaining", "_last_obs", "_last_original_obs", "_last_episode_starts",
+            "ep_info_buffer", "ep_success_buffer")  # fmt: skip
+"""Attributes of a model that change as it trains, besides tensors and the replay memory."""
 log = logging.getLogger(__name__)
 
 
@@ -127,37 +132,47 @@ def make_training_env(config: ControlConfig) -> VecEnv:
 def save(folder: Path, model: BaseAlgorithm, clippers: Sb3Attachment, env: VecEnv, initial: str) -> None:
     """Write everything that the training's future depends on into an empty folder.
 
-    model.zip is SB3's own format; state.pkl holds clippers, random generators and environments.
+    model.zip is SB3's own format, for others to load; state.pt holds counters, clippers, random generators and
+    environments; replay.npz the replay memory.
     """
     model.save(folder / "model.zip")
+    memory = getattr(model, "_last_lstm_states", None)
     state = {
+        "model": {name: getattr(model, name) for name in COUNTERS if hasattr(model, name)},
         "clippers": clippers.state_dict(),
         "environments": save_state(env),
         "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002 - SB3 draws from it
-        "memory": getattr(model, "_last_lstm_states", None),
-        "actions": model.action_space,  # random exploration draws from its generator, which loading seeds afresh
+        "memory": None if memory is None else (tuple(memory.pi), tuple(memory.vf)),
+        # random exploration draws from the action space's generator, which a fresh model seeds afresh
+        "actions": model.action_space.np_random,
         "initial": initial,
     }
-    with open(folder / "state.pkl", "wb") as file:
-        pickle.dump(state, file)
+    write(folder / "state.pt", state)
     if isinstance(model, OffPolicyAlgorithm):
-        model.save_replay_buffer(folder / "replay.pkl")
+        buffer: Any = model.replay_buffer
+        arrays: dict[str, Any] = {name: value for name, value in vars(buffer).items() if isinstance(value, np.ndarray)}
+        np.savez(folder / "replay.npz", **arrays, filled=np.array([buffer.pos, int(buffer.full)]))
 
 
 def restore(checkpoint: Path, config: ControlConfig, env: VecEnv) -> tuple[BaseAlgorithm, Sb3Attachment, str]:
-    """The model of a checkpoint with its clippers attached, `env` and the random generators as they were."""
-    model: BaseAlgorithm = ALGORITHMS[config.algorithm].load(
-        checkpoint / "model.zip", env=env, device="cpu", force_reset=False
-    )
-    with open(checkpoint / "state.pkl", "rb") as file:
-        state = pickle.load(file)
+    """The model of a checkpoint with its clippers attached, `env` and the random generators as they were.
+
+    The model is made from the configuration and given the checkpoint's tensors, so that nothing pickled is read.
+    """
+    model = build(config, env)
+    set_weights(model, checkpoint / "model.zip")
+    state = read(checkpoint / "state.pt")
+    vars(model).update(state["model"])
     if isinstance(model, OffPolicyAlgorithm):
-        model.load_replay_buffer(checkpoint / "replay.pkl")
+        buffer: Any = model.replay_buffer
+        with np.load(checkpoint / "replay.npz", allow_pickle=False) as saved:
+            buffer.pos, buffer.full = int(saved["filled"][0]), bool(saved["filled"][1])
+            vars(buffer).update({name: saved[name] for name in saved.files if name != "filled"})
     clippers = attach_clipping(model, config)
     clippers.load_state_dict(state["clippers"])
-    model.action_space = state["actions"]
+    vars(model.action_space)["_np_random"] = state["actions"]
     if state["memory"] is not None:
-        vars(model)["_last_lstm_states"] = state["memory"]
+        vars(model)["_last_lstm_states"] = RNNStates(*state["memory"])
     if not load_state(env, state["environments"]):
         model._last_obs = None  # SB3 resets the environments where there is no last observation
     random.setstate(state["random"][0])

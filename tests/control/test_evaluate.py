@@ -38,10 +38,12 @@ def test_report_becomes_route() -> None:
     report = {
         "completion": 0.5, "hit_walker": 0, "hit_vehicle": 1, "hit_static": 0, "red_light": 1, "stop_sign": 2,
         "outside_distance": 10.0, "distance": 100.0, "speed_checks": 2, "speed_share": 1.5, "completed": 0,
+        "scenario_timeout": 1, "yield_emergency": 2,
     }  # fmt: skip
     route = to_route(report)
     assert (route.vehicle, route.red_light, route.stop_sign, list(route.speeds)) == (1, 1, 2, [0.75, 0.75])
-    expected = 50 * 0.6 * 0.7 * 0.8**2 * 0.9 * (1 - 0.3 * 0.25) ** 2
+    assert (route.scenario_timeout, route.yield_emergency) == (1, 2)
+    expected = 50 * 0.6 * 0.7 * 0.8**2 * 0.7**3 * 0.9 * (1 - 0.3 * 0.25) ** 2
     assert route_score(route, "carla-lb-2.0") == pytest.approx(expected)
 
 
