@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import warnings
@@ -62,10 +63,8 @@ def export(net: PlanningNet, path: Path) -> float:
     path, speed. Returns the greatest difference to torch (metres, m/s); raises UserError where it is above 1 mm or
     the packages of the extra `onnx` are missing.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UserError("ONNX export needs the extra onnx: pip install 'throttle-drive[onnx]'") from None
+    if any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "onnxscript")):
+        raise UserError("ONNX export needs the extra onnx: pip install 'throttle-drive[onnx]'")
     module = _Plans(net.eval())
     batch = torch.export.Dim("batch", min=1, max=65536)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -80,11 +79,11 @@ def export(net: PlanningNet, path: Path) -> float:
             )  # fmt: skip
     finally:
         logging.getLogger("torch.onnx").setLevel(before)
-    session = onnxruntime.InferenceSession(str(temporary), _one_thread(onnxruntime), providers=["CPUExecutionProvider"])
+    runtime = session(temporary)
     difference = 0.0
     for count in (1, 7):
         scenes = example(net, count, seed=count)
-        found = session.run(list(OUTPUTS), {name: field.numpy() for name, field in zip(INPUTS, scenes)})
+        found = runtime.run(list(OUTPUTS), {name: field.numpy() for name, field in zip(INPUTS, scenes)})
         with torch.inference_mode():
             wanted = module(*scenes)
         difference = max(difference, *(float(np.abs(a - b.numpy()).max()) for a, b in zip(found, wanted)))
@@ -95,7 +94,10 @@ def export(net: PlanningNet, path: Path) -> float:
     return difference
 
 
-def _one_thread(onnxruntime: Any) -> Any:
+def session(path: Path) -> Any:
+    """An ONNX Runtime session of a planner's file, on one thread."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return options
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -51,6 +51,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--dataset", type=str, default="", help="for the open loop; default: the one trained on")
     parser.add_argument("--open_loop", type=int, default=2000, help="recorded scenes of the open loop; 0: none")
     parser.add_argument("--robustness", type=bool, default=False, help="perturbed Scenes at five severities")
+    parser.add_argument("--onnx", type=bool, default=False, help="also write planner.onnx, checked against torch")
     parser.add_class_arguments(TrackingConfig, "tracking")
 
 
@@ -89,6 +90,11 @@ def run(arguments: Namespace) -> int:
         content["infractions"] = infractions(outcomes[name])
         write_atomic(place / "evaluation.json", json.dumps(content, indent=1))
         console.print(f"{place / 'evaluation.json'}", highlight=False, soft_wrap=True)
+        if arguments.onnx:
+            from planning.export import export
+
+            difference = export(planner.net, place / "planner.onnx")
+            console.print(f"{place / 'planner.onnx'}, differs from torch by {difference:.1e} at most", soft_wrap=True)
         films = _films(place, drivers[name], outcomes[name], course, arguments.videos, console)
         _track(place, outcomes, films, arguments.tracking)
     return 0

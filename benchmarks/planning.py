@@ -1,0 +1,89 @@
+"""Plans a second: one Scene at a time in torch and ONNX Runtime, and batches, on one core; the bar is 200 at batch 1.
+
+Turns are interleaved in one run. With --run the weights of a training, else an untrained network of the same size.
+
+    python benchmarks/planning.py [--run runs/2026-01-01-planning] [--turns 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+sys.path[0] = str(Path(__file__).parents[1])
+
+import torch  # noqa: E402
+
+from planning.config import NetConfig  # noqa: E402
+from planning.evaluate import Course, make_batch  # noqa: E402
+from planning.export import INPUTS, OUTPUTS, export, session  # noqa: E402
+from planning.model import PlanningNet  # noqa: E402
+from planning.planner import Planner, batch_scenes, load_planner  # noqa: E402
+
+WANTED = 200.0
+
+
+def rate(work: Callable[[], int], seconds: float = 1.0) -> float:
+    """Plans a second of calls of `work`, each of which returns how many it made."""
+    work()
+    began, done = time.perf_counter(), 0
+    while (passed := time.perf_counter() - began) < seconds:
+        done += work()
+    return done / passed
+
+
+def main() -> int:
+    """Measure and print; exit code 1 where batch 1 is too slow."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", default="")
+    parser.add_argument("--turns", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.run:
+        from throttle.commands.train_planning import load_config
+
+        place = Path(arguments.run)
+        planner = load_planner(place / "best.pt", load_config(place / "config.yaml").net)
+    else:
+        planner = Planner(PlanningNet(NetConfig()))
+    batch = make_batch(Course(routes=64), "Alder", 6.0)
+    many, scene = batch_scenes(batch), batch.world.scene(0)
+    one = many.take(slice(0, 1)).narrow(32, planner.net.config.route_points)
+    with tempfile.TemporaryDirectory() as folder:
+        difference = export(planner.net, Path(folder) / "planner.onnx")
+        runtime = session(Path(folder) / "planner.onnx")
+        inputs = {name: field.numpy() for name, field in zip(INPUTS, one)}
+
+        def by_onnx() -> int:
+            runtime.run(list(OUTPUTS), inputs)
+            return 1
+
+        work: dict[str, Callable[[], int]] = {
+            "torch, one contracts.Scene to a Plan": lambda: int(planner.plan(scene) is not None),
+            "ONNX Runtime, one scene": by_onnx,
+            "torch, batch of 64": lambda: len(planner.rows(many).path),
+        }
+        turns: dict[str, list[float]] = {name: [] for name in work}
+        for _ in range(arguments.turns):
+            for name, call in work.items():
+                turns[name].append(rate(call))
+    count = sum(p.numel() for p in planner.net.parameters())
+    print(f"{count:,} parameters, one core; ONNX differs from torch by {difference:.1e} at most")
+    for name, values in turns.items():
+        spread = f"{min(values):,.0f} to {max(values):,.0f}"
+        print(f"{name:<40} {statistics.median(values):>8,.0f} plans/s  ({spread} in {len(values)} turns)")
+    slow = statistics.median(turns["torch, one contracts.Scene to a Plan"]) < WANTED
+    print(f"batch 1: {'below' if slow else 'at least'} {WANTED:.0f} plans/s")
+    return int(slow)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
