@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
 
 from throttle.cli import main, make_parser
-from throttle.demo import DemoConfig
+from throttle.compare.plan import plan
+from throttle.demo.config import DemoConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,8 +41,17 @@ CARTPOLE = "configs/control/cartpole_ppo.yaml"
         (["train", "control", "--resume", "nothing"], "no run 'nothing'"),
         (["evaluate", "control", "nothing"], "no run 'nothing'"),
         (["evaluate", "control"], "run"),
-        (["demo", "--seeds", "[1,1]"], "seeds"),
-        (["demo", "--control.clip.strategy", "none", "--control.clip.threshold", "null"], "must clip"),
+        (["demo", "--control.seeds", "[1,1]"], "seeds"),
+        (["demo", "--control.arms", "none"], "at least one arm that clips"),
+        (["demo", "--drive.towns", "[Alder]"], "trained in"),
+        (["demo", "--only", "[paint]"], "no stage 'paint'"),
+        (["drive", "--perception", "somewhere"], "the expert sees the truth"),
+        (["drive", "--perception", "somewhere", "--planner", "idm"], "no run 'somewhere'"),
+        (["drive", "--routes", "0"], "routes"),
+        (["drive", "--server", "here"], "host:port"),
+        (["drive", "--weathers", "[Sunny]"], "Sunny"),
+        (["sim", "view", "--live.server", "here"], "host:port"),
+        (["sim", "view", "--live.vehicles", "1000"], "vehicles"),
         (["train"], "needs one of"),
         (["fly"], "unknown command 'fly'"),
     ],
@@ -81,12 +90,12 @@ def test_presets_are_complete_and_name_what_they_use(preset: Path) -> None:
     assert values.clip.subsystem == "control"
 
 
-@pytest.mark.parametrize("name", ["demo", "demo_small"])
-def test_arms_of_the_demonstration_differ_in_clipping_alone(name: str) -> None:
+@pytest.mark.parametrize("name", ["demo", "demo_small", "demo_full"])
+def test_the_demonstration_compares_clipping_and_drives_elsewhere(name: str) -> None:
     parser, _ = make_parser("demo")
     values = parser.instantiate(parser.parse_args(["--config", str(ROOT / "configs" / f"{name}.yaml")]))
     demo = DemoConfig(**{key: values[key] for key in DemoConfig.__dataclass_fields__})
-    first, second = (dataclasses.asdict(demo.arm(arm, demo.seeds[0])) for arm in ("clipped", "unclipped"))
-    assert {key for key in first if first[key] != second[key]} == {"clip", "name"}
-    differing = {key for key in first["clip"] if first["clip"][key] != second["clip"][key]}
-    assert differing == {"strategy", "threshold"}
+    assert {run.seed for run in plan(demo.control)} == set(demo.control.seeds)
+    seen = {*demo.record.towns, demo.control.control.env.arguments["town"]}
+    assert not seen & {*demo.drive.towns}
+    assert demo.name == DemoConfig(**{key: values[key] for key in DemoConfig.__dataclass_fields__}).name

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from throttle.runs import list_checkpoints, read_status
 
 THROTTLE = [sys.executable, "-m", "throttle.cli"]
@@ -89,28 +91,30 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert int(list_checkpoints(run)[-1].name) == status.step
 
 
-def test_demo_killed_twice_goes_on(tmp_path: Path) -> None:
-    config = ["--config", "configs/demo_small.yaml", "--seeds", "[0]", "--control.total_steps", "4000",
-              "--control.checkpoint_every", "500", "--tracking.wandb", "disabled", "--episodes", "4"]  # fmt: skip
-    demo = [*THROTTLE, "demo", *config]
-    process = start(demo, tmp_path)
-    wait_for(process, lambda: any(list_checkpoints(p) for p in (tmp_path / "runs").glob("demo-*/*-seed0")))
-    process.kill()
-    process.wait()
-    process = start(demo, tmp_path)
-    wait_for(process, lambda: any((tmp_path / "runs").glob("demo-*/stages/evaluate-*.json")))
-    process.kill()
-    process.wait()
-    folder = next((tmp_path / "runs").glob("demo-*"))
-    kept = {path: path.stat().st_mtime_ns for path in (folder / "stages").iterdir() if path.suffix == ".json"}
+@pytest.mark.slow
+def test_demo_killed_in_every_stage_goes_on(tmp_path: Path) -> None:
+    demo = [*THROTTLE, "demo", "--config", "configs/demo_small.yaml", "--tracking.wandb", "disabled"]
+    runs = tmp_path / "runs"
+    for seen in (
+        "demo-*/dataset/meta/journal.jsonl", "demo-*/perception/*/status.json", "demo-*/planning/*/status.json",
+        "demo-*/control/*/*-seed0/status.json", "demo-*/drive/*/status.json",
+    ):  # fmt: skip
+        process = start(demo, tmp_path)
+        wait_for(process, lambda seen=seen: any(runs.glob(seen)))
+        process.kill()
+        process.wait()
+    folder = next(runs.glob("demo-*"))
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("dataset/data/*.parquet")}
+    assert len(kept) == 4
     said = finish(demo, tmp_path)
-    assert "both arms began with the same weights" in said
-    assert "no difference can be claimed" in said
-    assert "n = 1 seed an arm, 4 routes each" in said
-    for name in ("demo.png", "demo.mp4", "results.json"):
-        assert (folder / name).stat().st_size > 1000
-        assert str(folder.relative_to(tmp_path) / name) in said
-    assert all(path.stat().st_mtime_ns == old for path, old in kept.items()), "done stages are not done again"
-    results = json.loads((folder / "results.json").read_text())["towns"][""]
-    assert set(results) == {"clipped-seed0", "unclipped-seed0", "untrained", "constant"}
-    assert read_status(folder / "clipped-seed0").state == "finished"
+    assert all(path.stat().st_mtime_ns == old for path, old in kept.items()), "what is done is not done again"
+    assert len(list(folder.glob("perception/*/status.json"))) == 1, "a killed training is resumed"
+    found = json.loads((folder / "results.json").read_text())
+    assert set(found["stages"]) == {"record", "perception", "planning", "control", "drive"}
+    arms = json.loads(next(folder.glob("drive/*/result.json")).read_text())["arms"]
+    assert {"stack", "control trained unclipped"} == set(arms)
+    assert all(arm["figures"]["driven"] == arm["figures"]["routes"] == 1 for arm in arms.values())
+    assert "report.html" in said
+    assert read_status(folder).state == "finished"
+    again = finish(demo, tmp_path)
+    assert again.count("(done before)") == 5

@@ -1,0 +1,124 @@
+"""The demonstration's summary: what each stage did, in words for a newcomer, with links to the reports beneath."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import throttle.report
+from throttle.demo.config import STAGES, DemoConfig
+from throttle.demo.pipeline import TITLES
+from throttle.demo.stages import Stages
+from throttle.drive.report import METRIC
+from throttle.provenance import facts
+from throttle.runs import read_status, write_atomic
+from throttle.tracking import read_metrics
+
+
+def summary(config: DemoConfig, stages: Stages) -> dict[str, Any]:
+    """Stage -> what came of it: `text` for people, `figures`, `links` (name -> path)."""
+    return {
+        "record": _recorded(stages),
+        "perception": _trained(stages, "perception"),
+        "planning": _trained(stages, "planning"),
+        "control": _compared(stages),
+        "drive": _driven(stages),
+    }
+
+
+def _recorded(stages: Stages) -> dict[str, Any]:
+    info = json.loads((stages.dataset / "meta" / "info.json").read_text(encoding="utf-8"))
+    pictures = sum(1 for _ in stages.dataset.glob("images/*/*/*.jpg"))
+    episodes = sum(1 for _ in stages.dataset.glob("data/episode_*.parquet"))
+    towns = ", ".join(info.get("towns", []))
+    text = f"{episodes} drives of an expert in {towns}: {pictures} labelled pictures, a row every tenth of a second"
+    return {
+        "text": text,
+        "figures": {"episodes": episodes, "pictures": pictures},
+        "links": {"data set": str(stages.dataset)},
+    }
+
+
+def _trained(stages: Stages, stage: str) -> dict[str, Any]:
+    path = stages.run_of(stage)
+    assert path is not None
+    status = read_status(path)
+    known = {name: rows[-1][1] for name, rows in read_metrics(path / "metrics.csv").items() if rows}
+    figures = {
+        name.split("/", 1)[1]: value for name, value in known.items() if name.startswith(("val/", "validation/"))
+    }
+    clipped = next((value for name, value in known.items() if name.endswith("/fraction")), None)
+    text = f"{status.step:,} optimiser steps, {status.state}"
+    if clipped is not None:
+        text += f"; gradients were clipped in {100 * clipped:.0f}% of the last updates"
+    if figures:
+        text += "; on pictures and scenes not trained on: " + ", ".join(
+            f"{name} {value:.3g}" for name, value in sorted(figures.items())[:6]
+        )
+    return {"text": text, "figures": figures, "links": {"run": str(path)}}
+
+
+def _compared(stages: Stages) -> dict[str, Any]:
+    path = stages.run_of("control")
+    assert path is not None
+    report = path / "report"
+    headline = ""
+    with suppress(OSError):
+        found = re.search(r"\*\*(.+?)\*\*", (report / "report.md").read_text(encoding="utf-8"))
+        headline = found[1] if found else ""
+    return {"text": headline, "figures": {}, "links": {"comparison": str(report / "report.html")}}
+
+
+def _driven(stages: Stages) -> dict[str, Any]:
+    path = stages.run_of("drive")
+    assert path is not None
+    found = json.loads((path / "result.json").read_text(encoding="utf-8"))
+    key = f"driving_score/{METRIC}"
+    scores = {name: arm["figures"].get(key, 0.0) for name, arm in found["arms"].items()}
+    done = found["arms"]["stack"]["figures"].get("completion", 0.0)
+    others = ", ".join(f"{name} {score:.0f}" for name, score in scores.items() if name != "stack")
+    text = (
+        f"from camera and lidar to pedals the stack scores {scores['stack']:.0f} of 100 and completes {done:.0f}% of "
+        f"routes in a town that it has never seen ({METRIC}; beside it: {others})"
+    )
+    return {"text": text, "figures": scores, "links": {"drives": str(path / "report.html")}}
+
+
+def write(config: DemoConfig, stages: Stages, took: dict[str, float]) -> dict[str, Any]:
+    """Write report.html and results.json into the demonstration's folder; returns the summary."""
+    found = summary(config, stages)
+    folder = stages.folder
+    content = {"stages": found, "seconds": took, "facts": facts("throttle", "sim", "perception", "planning", "control")}
+    write_atomic(folder / "results.json", json.dumps(content, indent=1))
+    write_atomic(folder / "report.html", _html(found, folder, content["facts"]))
+    return found
+
+
+def _html(found: dict[str, Any], folder: Path, known: dict[str, str]) -> str:
+    style = (Path(throttle.report.__file__).parent / "page.css").read_text(encoding="utf-8")
+    parts = []
+    for stage in STAGES:
+        if stage in found:
+            part = found[stage]
+            links = " ".join(
+                f"<a href='{html.escape(os.path.relpath(path, folder))}'>{html.escape(name)}</a>"
+                for name, path in part["links"].items()
+            )
+            parts.append(f"<h2>{html.escape(TITLES[stage])}</h2><p>{html.escape(part['text'])}.</p><nav>{links}</nav>")
+    foot = " · ".join(f"{name} {html.escape(value)}" for name, value in known.items())
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>throttle demo</title><style>{style}</style></head><body><h1>throttle demo</h1>"
+        f'<p class="headline">{html.escape(_sentence(found["drive"]["text"]))}</p>{"".join(parts)}'
+        f'<p class="facts">{foot}</p></body></html>'
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].split(" (")[0] + "."
