@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from contracts import UserError
 from throttle.experiments.base import Experiment, Results, Trial, median, short
 from throttle.experiments.runner import digest, run, save
 
@@ -42,6 +45,16 @@ class Toy(Experiment):
 
     def plot(self, results: Results, figure: Figure) -> None:
         figure.subplots().plot(results.values("low", "value"))
+
+
+@dataclass(frozen=True)
+class Fatal(Toy):
+    """Its last trial takes its process down."""
+
+    def trial(self, arm: str, seed: int) -> Trial:
+        if (arm, seed) == ("high", 2):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().trial(arm, seed)
 
 
 def finish(toy: Toy, folder: Path, seeds: int = 3, jobs: int = 1) -> Results:
@@ -82,6 +95,13 @@ def test_a_killed_run_resumes_and_a_finished_one_costs_nothing(tmp_path: Path) -
     assert again.trials == first.trials
     finish(toy, tmp_path, seeds=4)
     assert calls(toy) == 8
+
+
+def test_a_killed_process_is_one_clear_line_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    toy = Fatal(log=str(tmp_path / "log"))
+    with pytest.raises(UserError, match="was killed"):
+        finish(toy, tmp_path, jobs=2)
+    assert finish(Toy(log=toy.log), tmp_path).seeds == [0, 1, 2]
 
 
 def test_other_settings_and_damaged_files_are_run_again(tmp_path: Path) -> None:

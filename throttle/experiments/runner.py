@@ -14,9 +14,11 @@ import multiprocessing
 import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from contracts import UserError
 from throttle.experiments.base import Experiment, Results, Trial
 from throttle.runs import write_atomic
 
@@ -128,6 +130,10 @@ def _trials(experiment: Experiment, keys: list[tuple[str, int]], jobs: int) -> I
         try:
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a process was killed (out of memory?): run the same command again, finished trials are kept"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
