@@ -29,10 +29,12 @@ CLEAR, CLEAR_WALKERS = 25.0, 4.0
 """Metres around the ego's start from which vehicles and pedestrians are taken away."""
 _EVENTS = {
     "vehicle": f.E_HIT_VEHICLE, "walker": f.E_HIT_WALKER, "static": f.E_HIT_STATIC,
-    "red_light": f.E_RED_LIGHT, "stop_sign": f.E_STOP_SIGN,
+    "red_light": f.E_RED_LIGHT, "stop_sign": f.E_STOP_SIGN, "scenario_timeout": f.E_SCENARIO_TIMEOUT,
+    "yield_emergency": f.E_YIELD_EMERGENCY,
 }  # fmt: skip
 _ENDS = (
-    ("completed", f.E_COMPLETED), ("deviated", f.E_DEVIATED), ("blocked", f.E_STALLED), ("timeout", f.E_TIMEOUT)
+    ("completed", f.E_COMPLETED), ("deviated", f.E_DEVIATED), ("strayed", f.E_STRAYED), ("blocked", f.E_STALLED),
+    ("timeout", f.E_TIMEOUT),
 )  # fmt: skip
 
 
@@ -304,6 +306,8 @@ def outcome(world: World, w: int = 0, ego: int = 0) -> metrics.Route:
         static=int(e.hit_static[w, ego]),
         red_light=int(e.red_light[w, ego]),
         stop_sign=int(e.stop_sign[w, ego]),
+        scenario_timeout=int(e.scenario_timeout[w, ego]),
+        yield_emergency=int(e.yield_emergency[w, ego]),
         outside=min(float(e.outside[w, ego]) / max(float(e.distance[w, ego]), 1.0), 1.0),
         speeds=(float(e.speed_share[w, ego]) / checks,) * checks if checks else (),
         distance=float(e.distance[w, ego]),
