@@ -77,7 +77,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_summary_says_what_the_numbers_say(comparison: Path) -> None:
     told = tell(collect(comparison))
-    assert told.headline == "global_norm=0.05 scored better than none."
+    assert told.headline == "global_norm=0.05 scored better than none, and of agc no difference can be claimed."
     by = {row["arm"]: row for row in told.summary}
     assert by["none"]["score"] == 3.0
     assert by["global_norm=0.05"]["score"] == 23.0
@@ -126,7 +126,7 @@ def test_the_files_hold_every_run_and_the_page_fetches_nothing(comparison: Path,
     assert "Is &quot;a &lt; b&quot; &amp; so on?" in text
     assert "gradient of mlp_extractor.policy_net.0.weight" in text
     markdown = built.files["text"].read_text()
-    assert "**global_norm=0.05 scored better than none.**" in markdown
+    assert "**global_norm=0.05 scored better than none, and of agc no difference can be claimed.**" in markdown
     assert markdown.count("\n| ppo, CartPole-v1") == 3
     with open(built.files["table"], newline="") as file:
         rows = list(csv.DictReader(file))
@@ -134,6 +134,11 @@ def test_the_files_hold_every_run_and_the_page_fetches_nothing(comparison: Path,
     assert len(rows) == table.num_rows == 15
     assert [float(r["score"]) for r in rows] == table["score"].to_pylist()
     assert table["figure/return"].to_pylist() == table["score"].to_pylist()
+    alone = build([collect(comparison)], tmp_path / "alone", links=False)
+    kept = Outside()
+    kept.feed(alone.files["report"].read_text())
+    assert all(link.startswith("#") for link in kept.links)
+    assert "../none-seed0" not in alone.files["text"].read_text()
     two = build([collect(comparison), collect(comparison)], tmp_path / "both")
     assert two.files["report"].read_text().count("<h2>Scores</h2>") == 2
 

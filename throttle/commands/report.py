@@ -11,6 +11,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """RUN... and where the report goes."""
     parser.add_argument("runs_", metavar="RUN", nargs="+", help="folders of comparisons, their names, or last")
     parser.add_argument("--runs", type=str, default="runs", help="folder of the runs")
+    parser.add_argument("--links", type=bool, default=True, help="link to the runs and embed videos")
     parser.add_argument("--out", type=str, default="", help="folder of the report; default: RUN/report")
 
 
@@ -24,7 +25,7 @@ def run(arguments: Namespace) -> int:
 
     paths = [find_run(arguments.runs, reference, "comparison") for reference in arguments.runs_]
     folder = Path(arguments.out) if arguments.out else paths[0] / "report"
-    built = build([collect(path) for path in paths], folder)
+    built = build([collect(path) for path in paths], folder, arguments.links)
     console = Console()
     for line in built.lines:
         console.print(line, highlight=False, soft_wrap=True)

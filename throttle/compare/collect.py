@@ -22,7 +22,7 @@ from throttle.tracking import read_metrics
 
 Array = NDArray[np.float64]
 POINTS = 60  # of a learning curve
-SMOOTH = 5  # rows that a point of a learning curve is the mean of
+SMOOTH = 5  # rows that a point of a learning curve is the mean of, fewer where there are few
 LEADING = ("policy", "critic", "actor")
 """Of several optimisers, the one whose norms stand for a run."""
 OVER = ("finished", "diverged")
@@ -290,7 +290,7 @@ def curves(found: Collected, setting: str) -> Curves | None:
 def _series(points: list[tuple[int, float]], fps: list[tuple[int, float]]) -> tuple[Array, Array, Array]:
     """steps, seconds since the start, smoothed values."""
     steps, values = np.array(points, float).T
-    width = min(SMOOTH, len(values))
+    width = max(1, min(SMOOTH, len(values) // 4))
     smooth = np.convolve(values, np.ones(width) / width, "valid")
     steps = steps[width - 1 :]
     if fps:

@@ -156,8 +156,11 @@ def headline(verdicts: Sequence[Verdict], metric: str) -> str:
         parts.append(f"{_and(better)} scored better than {base}")
     if worse:
         parts.append(f"{_and(worse)} scored worse than {base}")
+    alike = [v.arm for v in verdicts if v.claim == "none"]
     if not parts:
-        parts.append(f"No difference in {metric} can be claimed between {base} and {_and([v.arm for v in verdicts])}")
+        parts.append(f"No difference in {metric} can be claimed between {base} and {_and(alike)}")
+    elif alike:
+        parts.append(f"of {_and(alike)} no difference can be claimed")
     text = ", and ".join(parts) + "."
     for v in steadier:
         text += f" {v.diverged[1]} runs of {base} diverged, {v.diverged[0]} of {v.arm}."

@@ -27,14 +27,17 @@ class Built:
     files: dict[str, Path]
 
 
-def build(found: Sequence[Collected], folder: Path) -> Built:
-    """Write report.html, report.md, runs.csv and runs.parquet into the folder."""
+def build(found: Sequence[Collected], folder: Path, links: bool = True) -> Built:
+    """Write report.html, report.md, runs.csv and runs.parquet into the folder.
+
+    links: to the folders of the runs, and videos; without them the report can be kept when the runs are not.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     told: list[Told] = [tell(c) for c in found]
     facts = _facts(found)
     files = {"report": folder / "report.html", "text": folder / "report.md", "table": folder / "runs.csv"}
-    write_atomic(files["report"], page(told, facts, folder))
-    write_atomic(files["text"], markdown(told, facts, folder))
+    write_atomic(files["report"], page(told, facts, folder if links else None))
+    write_atomic(files["text"], markdown(told, facts, folder if links else None))
     write_tables(rows(told), folder / "runs")
     return Built(
         headline=" ".join(t.headline for t in told),

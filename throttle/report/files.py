@@ -16,7 +16,7 @@ from throttle.report.summary import Told
 from throttle.runs import write_atomic
 
 
-def markdown(told: Sequence[Told], facts: dict[str, str], folder: Path) -> str:
+def markdown(told: Sequence[Told], facts: dict[str, str], folder: Path | None) -> str:
     """The headline, the verdicts, a table, where runs diverged, and where it all comes from."""
     parts = []
     for t in told:
@@ -42,7 +42,8 @@ def markdown(told: Sequence[Told], facts: dict[str, str], folder: Path) -> str:
         if lost:
             parts += ["", "Where runs diverged:", ""]
             parts += [f"- {r.arm}, seed {r.seed}, {r.setting}: {r.origin}" for r in lost]
-        parts += ["", f"Seeds {', '.join(map(str, seeds))}. Runs: {_links(t, folder)}.", ""]
+        runs = "" if folder is None else f" Runs: {_links(t, folder)}."
+        parts += ["", f"Seeds {', '.join(map(str, seeds))}.{runs}", ""]
     parts.append(
         ", ".join(f"{name} {'`' + value + '`' if name == 'command' else value}" for name, value in facts.items())
     )

@@ -25,8 +25,9 @@ MEGABYTES = 24
 """Videos beyond this are linked, not embedded: a report must open on a phone."""
 
 
-def page(told: Sequence[Told], facts: dict[str, str], folder: Path) -> str:
-    """The whole document. folder: where it will lie, so that links to the runs are relative."""
+def page(told: Sequence[Told], facts: dict[str, str], folder: Path | None) -> str:
+    """The whole document. folder: where it will lie, so that links to the runs are relative; None: without links to the
+    runs' folders and without videos, to be kept when the runs are not."""
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     title = ", ".join(t.found.name for t in told)
     body = "".join(_comparison(t, folder, n) for n, t in enumerate(told))
@@ -39,7 +40,7 @@ def page(told: Sequence[Told], facts: dict[str, str], folder: Path) -> str:
     )
 
 
-def _comparison(t: Told, folder: Path, n: int) -> str:
+def _comparison(t: Told, folder: Path | None, n: int) -> str:
     found = t.found
     colours = {arm: i % COLOURS for i, arm in enumerate(found.arms)}
     question = f'<p class="question">{html.escape(found.question)}</p>' if found.question else ""
@@ -52,7 +53,7 @@ def _comparison(t: Told, folder: Path, n: int) -> str:
         _learning(found, colours),
         _clipping(t, colours),
         _robustness(found, colours),
-        _videos(found, folder),
+        "" if folder is None else _videos(found, folder),
         _divergences(found, n),
         f"<h2>Every run</h2>{_runs(found, colours, folder, n)}",
     ]
@@ -108,9 +109,14 @@ def _scores(t: Told, colours: dict[str, int], n: int) -> str:
                 rows.append(Dots(name, 0, [value], [name], ["#"], value, value, value))
         metric = next((r.metric for r in found.rows if r.setting == setting and r.over), "return")
         unit = "driving score carla-lb-2.0" if metric == DRIVING else "return"
-        figures.append(dots(f"{setting}: {unit}, a dot a seed", rows, unit))
+        figures.append(dots(f"{_of(found, setting)}{unit}, a dot a seed", rows, unit))
     figures += [_profile(found, family, settings, colours) for family, settings in found.families().items()]
     return f"<div class='charts'>{''.join(figures)}</div>"
+
+
+def _of(found: Collected, setting: str) -> str:
+    """The setting at the head of a title, where there are several."""
+    return f"{setting}: " if len(found.settings) > 1 else ""
 
 
 def _profile(found: Collected, family: str, settings: list[str], colours: dict[str, int]) -> str:
@@ -197,16 +203,27 @@ def _learning(found: Collected, colours: dict[str, int]) -> str:
         if c is None:
             continue
         of = "share of the route completed" if c.measured == "completion" else "return"
-        figures.append(lines(f"{setting}: by steps", _bands(c, c.steps, c.by_step, colours), "training steps", of))
         figures.append(
-            lines(f"{setting}: by time", _bands(c, c.seconds, c.by_time, colours), "seconds of training", of)
+            lines(
+                f"{_of(found, setting)}learning by steps", _bands(c, c.steps, c.by_step, colours), "training steps", of
+            )
+        )
+        figures.append(
+            lines(
+                f"{_of(found, setting)}learning by time",
+                _bands(c, c.seconds, c.by_time, colours),
+                "seconds of training",
+                of,
+            )
         )
         norms = [
             Line(arm, colours[arm], *_middle(runs), runs=[(list(x), list(y)) for x, y in runs])
             for arm, runs in c.norms.items()
             if runs
         ]
-        figures.append(lines(f"{setting}: largest gradient norms before clipping", norms, "update", "norm", ylog=True))
+        figures.append(
+            lines(f"{_of(found, setting)}largest gradient norms before clipping", norms, "update", "norm", ylog=True)
+        )
     if not any(figures):
         return ""
     note = (
@@ -284,7 +301,7 @@ def _robustness(found: Collected, colours: dict[str, int]) -> str:
                     at = list(range(len(runs[0])))
                     series.append(Line(arm, colours[arm], at, list(middle), list(low), list(high)))
             name = kind.replace("_", " ")
-            figures.append(lines(f"{setting}: {name}", series, f"severity of {name}", "score"))
+            figures.append(lines(f"{_of(found, setting)}{name}", series, f"severity of {name}", "score"))
     if not any(figures):
         return ""
     told = []
@@ -333,7 +350,7 @@ def _divergences(found: Collected, n: int) -> str:
     return f"<h2>Where runs diverged</h2><ul class='verdicts'>{items}</ul>"
 
 
-def _runs(found: Collected, colours: dict[str, int], folder: Path, n: int) -> str:
+def _runs(found: Collected, colours: dict[str, int], folder: Path | None, n: int) -> str:
     heads = [
         "arm",
         "seed",
@@ -351,17 +368,20 @@ def _runs(found: Collected, colours: dict[str, int], folder: Path, n: int) -> st
     ]
     rows = []
     for r in found.rows:
-        link = _link(found.path / r.name, folder)
+        score, name = "-" if math.isnan(r.score) else number(r.score), html.escape(r.name)
+        if folder is not None:
+            link = _link(found.path / r.name, folder)
+            score, name = f'<a href="{link}/evaluation.json">{score}</a>', f'<a href="{link}/">{name}</a>'
         state = f'<td class="text {r.state}" title="{html.escape(r.origin)}">{r.state}</td>'
         rows.append(
             f'<tr id="{anchor(n, r)}"><td class="text">'
             f'<span class="swatch c{colours[r.arm]}">{html.escape(r.arm)}</span></td>'
             f"{_cell(r.seed)}{_cell(r.setting)}"
-            f'<td data-v="{"" if math.isnan(r.score) else r.score}"><a href="{link}/evaluation.json">'
-            f"{'-' if math.isnan(r.score) else number(r.score)}</a></td>{state}{_cell(r.step)}{_cell(r.seconds)}"
+            f'<td data-v="{"" if math.isnan(r.score) else r.score}">{score}</td>{state}'
+            f"{_cell(r.step)}{_cell(r.seconds)}"
             f"{_cell(r.clipped, 'share')}{_cell(r.norm_median)}{_cell(r.norm_p99)}"
             f"{_cell(r.initial_weights)}{_cell(r.final_weights)}"
-            f'<td class="text"><a href="{link}/">{html.escape(r.name)}</a></td></tr>'
+            f'<td class="text">{name}</td></tr>'
         )
     return _table(heads, rows)
 
