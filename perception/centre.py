@@ -54,7 +54,10 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Pictures [B, 3, H, W] to one map [B, neck, H / 4, W / 4] that has seen strides 4 to 32."""
+    """Pictures [B, 3, H, W] to one map [B, neck, H / 4, W / 4] that has seen strides 4 to 32, and the first one
+
+    [B, channels[0], H / 2, W / 2], which knows edges.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -67,8 +70,8 @@ class Backbone(nn.Module):
         self.across = nn.ModuleList(nn.Conv2d(width, config.neck, 1) for width in c[1:])
         self.smooth = _conv(config.neck, config.neck, norm)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = fine = self.stem(x)
         maps = []
         for stage, across in zip(self.stages, self.across):
             x = stage(x)
@@ -76,11 +79,11 @@ class Backbone(nn.Module):
         found = maps[-1]
         for finer in reversed(maps[:-1]):
             found = finer + F.interpolate(found, scale_factor=2.0, mode="nearest")
-        return self.smooth(found)  # type: ignore[no-any-return]
+        return self.smooth(found), fine
 
 
 class Heads(nn.Module):
-    """The map to the maps of all tasks, by name, each [B, channels, H / 4, W / 4]."""
+    """The map to the maps of all tasks, by name, each [B, channels, H / 4, W / 4]; the segmentation twice as fine."""
 
     def __init__(self, config: ModelConfig, signs: int) -> None:
         super().__init__()
@@ -92,17 +95,33 @@ class Heads(nn.Module):
         self.numbers = _conv(config.neck, config.neck, config.norm)
         self.heat = nn.Conv2d(config.neck, self.sizes["heat"], 1)
         self.rest = nn.Conv2d(config.neck, sum(self.sizes.values()) - self.sizes["heat"], 1)
-        self.semantic = nn.Conv2d(config.neck, len(TRAIN_IDS), 1) if config.segmenter == "shared" else None
+        self.semantic = Segments(config) if config.segmenter == "shared" else None
         assert self.heat.bias is not None
         nn.init.constant_(self.heat.bias, -4.0)  # nearly everywhere there is nothing
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, fine: Tensor) -> dict[str, Tensor]:
         names = [name for name in self.sizes if name != "heat"]
         parts = self.rest(self.numbers(x)).split([self.sizes[name] for name in names], 1)
         maps = {"heat": self.heat(self.objects(x)), **dict(zip(names, parts))}
         if self.semantic is not None:
-            maps["semantic"] = self.semantic(x)
+            maps["semantic"] = self.semantic(x, fine)
         return maps
+
+
+class Segments(nn.Module):
+    """Logits [B, 19, H / 2, W / 2]: what things are from the common map, where they end from the fine one."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.channels[0]
+        self.what = nn.Conv2d(config.neck, width, 1)
+        self.where = nn.Conv2d(width, width, 1)
+        self.out = nn.Conv2d(width, len(TRAIN_IDS), 1)
+
+    def forward(self, x: Tensor, fine: Tensor) -> Tensor:
+        coarse = F.interpolate(self.what(x), scale_factor=2.0, mode="nearest")
+        logits: Tensor = self.out(F.relu(coarse + self.where(fine)))
+        return logits
 
 
 class CentreNet(nn.Module):
@@ -119,7 +138,7 @@ class CentreNet(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         x = (images.float() - self.mean) / self.deviation
-        maps: dict[str, Tensor] = self.heads(self.backbone(x.contiguous(memory_format=torch.channels_last)))
+        maps: dict[str, Tensor] = self.heads(*self.backbone(x.contiguous(memory_format=torch.channels_last)))
         return maps
 
     def loss(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
@@ -197,13 +216,13 @@ def _mean(values: Tensor, weight: Tensor) -> Tensor:
     return (values * weight).sum() / _shared(weight.sum(), values)
 
 
-def _shared(count: Tensor | float, like: Tensor) -> Tensor:
-    """`count` over all processes, a process' share of it, at least a little: so that objects weigh alike."""
+def _shared(count: Tensor | float, like: Tensor, least: float = 1.0) -> Tensor:
+    """`count` over all processes, a process' share of it, not below `least`: so that objects weigh alike."""
     total = torch.as_tensor(count, dtype=torch.float32, device=like.device).detach().clone()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(total)
         total /= torch.distributed.get_world_size()
-    return total.clamp(min=1.0)
+    return total.clamp(min=least)
 
 
 def _focal(logits: Tensor, wanted: Tensor) -> Tensor:
@@ -261,11 +280,20 @@ def decode_boxes(numbers: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy at half the picture's size."""
+    """Cross entropy at half the picture's size, where the logits are: half of it a mean over pixels, half a mean over
+
+    the classes that occur, so that lights and poles count beside road and sky.
+    """
     half = labels[:, ::2, ::2].long()
-    large = F.interpolate(logits, size=half.shape[1:], mode="bilinear", align_corners=False)
-    total = F.cross_entropy(large, half, ignore_index=IGNORE, reduction="sum")
-    return total / _shared((half != IGNORE).sum(), logits)
+    counted = half != IGNORE
+    every = F.cross_entropy(logits, half, ignore_index=IGNORE, reduction="none")[counted]
+    classes = half[counted]
+    pixels = torch.bincount(classes, minlength=len(TRAIN_IDS)).float()
+    shared = _shared(pixels, logits)
+    occurs = _shared((pixels > 0).float(), logits, least=0.0) > 0
+    sums = torch.zeros_like(pixels).index_add(0, classes, every)
+    by_class = (sums / shared)[occurs].sum() / occurs.sum().clamp(min=1)
+    return 0.5 * sums.sum() / _shared(pixels.sum(), logits) + 0.5 * by_class
 
 
 # -- answering --------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def test_a_network_knows_its_pictures_by_heart(trained: Path, data: Path) -> Non
     net, _ = load_network(trained)
     seen = evaluate("heart", net, frames_of(data, "train"))
     assert seen.overall["map50"] > 0.9
-    assert seen.overall["miou"] > 0.8
+    assert seen.overall["miou"] > 0.6
     assert seen.overall["light_accuracy"] == 1.0
     assert seen.overall["ap3d_2m"] > 0.7
 
