@@ -11,8 +11,8 @@ from typing import Any
 from contracts import UserError
 from throttle.runs import read_status
 
-DEPTH = ("*", "*/*")
-"""Where runs lie below the folder: themselves, or as parts of a demonstration or a comparison."""
+DEPTH = ("*", "*/*", "*/*/*", "*/*/*/*")
+"""Where runs lie below the folder: themselves, or as parts of a demonstration and of its comparison."""
 SHOWN = {
     ".html": "text/html", ".png": "image/png", ".jpg": "image/jpeg", ".mp4": "video/mp4", ".json": "application/json",
     ".csv": "text/plain", ".yaml": "text/plain", ".log": "text/plain",
