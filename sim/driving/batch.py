@@ -296,11 +296,14 @@ class Batch:
 
 
 def outcome(world: World, w: int = 0, ego: int = 0) -> metrics.Route:
-    """The counters of an ego as a route. The world keeps the sum of the speed checks, so each has their mean."""
+    """The counters of an ego as a route; a target reached is the whole route, as the leaderboards have it.
+
+    The world keeps the sum of the speed checks, so each has their mean.
+    """
     e = world.state.egos
     checks = int(e.speed_checks[w, ego])
     return metrics.Route(
-        completion=min(max(float(e.completion[w, ego]), 0.0), 1.0),
+        completion=1.0 if e.completed[w, ego] else min(max(float(e.completion[w, ego]), 0.0), 1.0),
         walker=int(e.hit_walker[w, ego]),
         vehicle=int(e.hit_vehicle[w, ego]),
         static=int(e.hit_static[w, ego]),

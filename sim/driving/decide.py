@@ -59,13 +59,13 @@ from sim.world import roads as r
 from sim.world.junctions import LIGHT_CONTROL, STOP_CONTROL
 
 PEDESTRIAN, STATIC = 5, 6
-SIDE_ACCELERATION = 3.0
+SIDE_ACCELERATION = 3.4
 """m/s^2 accepted in bends."""
 STRIP, WALKER_STRIP = 0.3, 0.6
 """Metres beside the ego's body within which the path must be free: of vehicles and things, of pedestrians."""
 BEFORE_LINE = 0.6
 """Metres between the front bumper and a line that is stopped at."""
-YELLOW = 3.2
+YELLOW = 2.7
 """m/s^2: a yellow light is obeyed by who can stop so."""
 MOST_FORECASTS, MOST_AHEAD, MOST_MINE = 48, 40, 8
 ROUNDS = 8

@@ -18,7 +18,7 @@ X, Y, COS, SIN, HALF, BOUND, LANE = range(7)
 BEHIND = 40
 AHEAD = 190
 POINTS = BEHIND + AHEAD + 1
-SLOW_DOWN = 2.0
+SLOW_DOWN = 2.4
 """m/s^2 of slowing down for a bend or a lower limit."""
 FASTEST_BEND = 1e-4
 

@@ -15,15 +15,15 @@ from sim.driving import path as p
 from sim.driving.forecast import FAR, PERIOD, STEPS
 from sim.driving.jit import part
 
-URGE, COMFORT, HARDEST = 2.8, 3.0, 8.0
+URGE, COMFORT, HARDEST = 3.3, 3.2, 8.0
 """m/s^2: greatest acceleration, comfortable and hardest deceleration."""
-SETTLE = 0.8
+SETTLE = 0.6
 """Seconds in which the wished speed is approached."""
 TAIL = 20.0 - p.BEHIND
 """Who first comes onto the path before this u has followed the ego all along."""
 HEADWAY = 1.0
 """Seconds kept to what moves ahead."""
-STOP = 2.8
+STOP = 3.2
 """m/s^2 of stopping at a line."""
 CREEP = 0.5
 """Metres that are not crept forward once the ego stands."""

@@ -192,7 +192,8 @@ class Referee:
         """The route so far, for the scores of sim.metrics."""
         counts = {kind: sum(i.kind == kind for i in self.infractions) for kind in KINDS}
         return Route(
-            completion=min(max(self.tracker.completion, 0.0), 1.0),
+            # as the leaderboards do: a target reached is the whole route
+            completion=1.0 if self.ended == "completed" else min(max(self.tracker.completion, 0.0), 1.0),
             outside=min(self.outside / max(self.distance, 1.0), 1.0),
             speeds=tuple(self._speeds),
             distance=self.distance,
