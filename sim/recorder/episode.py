@@ -79,7 +79,9 @@ class _Stage:
         self.sim, self.config, self.exact = sim, config, exact
         self.scenario_name = assignment.scenario
         self.scenario = self._place(assignment)
-        populate(sim, self.route.route, config.traffic, assignment.density, assignment.seed, self.scenario.places)
+        self.crowd = populate(
+            sim, self.route.route, config.traffic, assignment.density, assignment.seed, self.scenario.places
+        )
         for _ in range(round(WARM_UP / DELTA)):
             sim.tick()
         self.view = CarlaView(sim, self.ego)
@@ -144,6 +146,8 @@ def _record(
         began = step.around.time if began is None else began
         events += [found.kind for found in step.infractions]
         stage.scenario.act(step)
+        if step.number % round(1.0 / DELTA) == 0:
+            stage.crowd.tend(step.around.x, step.around.y, step.around.yaw_of_ego)
         if step.number % config.ticks == 0:
             frame = step.number // config.ticks
             taken = config.sensors() and step.number % images_at == 0

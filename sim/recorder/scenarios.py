@@ -67,6 +67,10 @@ class Scenario:
             raise NoPlace
         return found
 
+    def keep_free(self, until: int) -> None:
+        """No traffic on the route up to a point, so that the ego is the first to come there."""
+        self.places += [(float(x), float(y)) for x, y, _, _ in self.line[10:until:10]]
+
     def pick(self, points: NDArray[np.intp], nearest: int = 80) -> int:
         """One of the first `nearest` of some points."""
         return int(points[self.rng.integers(min(len(points), nearest))])
@@ -136,7 +140,7 @@ class HardBrake(Scenario):
     def set_up(self) -> None:
         """A vehicle ahead, driven by the Traffic Manager along the ego's route."""
         self.lead = Vehicle(self.sim, self.line[20:], DT)
-        self.places.append((self.line[20, 0], self.line[20, 1]))
+        self.keep_free(60)
         self.after, self.since, self.seconds = self.rng.uniform(4.0, 10.0), -1.0, self.rng.uniform(2.0, 4.0)
         self.done = False
 
@@ -188,7 +192,8 @@ class CutIn(Scenario):
         if len(line) < 30:
             raise NoPlace
         self.other = Vehicle(self.sim, spaced(line), DT, "vehicle.seat.leon")
-        self.places.append(self.other.place() if not self.moving else (line[0, 0], line[0, 1]))
+        self.keep_free(point)
+        self.places.append((line[0, 0], line[0, 1]))
         self.eta, self.going = self.rng.uniform(2.0, 3.2), False
 
     def act(self, step: Step) -> None:
@@ -218,7 +223,7 @@ class PedestrianCrosses(Scenario):
         self.way = (side * math.sin(yaw), -side * math.cos(yaw))
         self.speed, self.eta = self.rng.uniform(1.3, 2.2), self.rng.uniform(2.0, 3.2)
         self.reach = abs(offset) + float(self.half_width[self.point]) + 3.0
-        self.places.append((x, y))
+        self.keep_free(self.point)
         self.going = False
         if side > 0 and self.rng.random() < 0.5 and self.point > FIRST + 8:
             try:
@@ -248,7 +253,7 @@ class Obstacle(Scenario):
         line = beside(self.line, self.rng.uniform(0.2, 1.2))[point:]
         self.other = Vehicle(self.sim, line, DT, "vehicle.volkswagen.t2")
         self.other.warn()
-        self.places.append((line[0, 0], line[0, 1]))
+        self.keep_free(point + 10)
 
     def act(self, step: Step) -> None:
         """It stays."""
@@ -271,6 +276,7 @@ class Runner(Scenario):
         if len(line) < 45 or before < 12.0:
             raise NoPlace
         self.far = before + s
+        self.keep_free(self.point)
         self.speed = self.rng.uniform(7.0, 10.0)
         self.other = Vehicle(self.sim, line, DT, "vehicle.ford.mustang")
         self.places.append((line[0, 0], line[0, 1]))
@@ -316,6 +322,7 @@ class UnprotectedTurn(Scenario):
             self.places.append((line[start, 0], line[start, 1]))
         if not self.column:
             raise NoPlace
+        self.keep_free(self.point)
         self.speed, self.going = self.rng.uniform(6.0, 9.0), False
 
     def act(self, step: Step) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import carla
@@ -16,14 +17,16 @@ CLEAR = 14.0
 """Metres around the ego's start that stay free."""
 WALKERS_REACH = 60.0
 """Metres from the route within which pedestrians begin."""
+NEAR, STANDS, ASIDE = 8.0, 4, 4
+"""Metres from the ego within which pedestrians may stand for STANDS seconds; then they walk aside for ASIDE seconds."""
 TRIES = 12
 """Places on the navigation mesh looked at for each pedestrian."""
 
 
 def populate(
     sim: Simulator, route: Route, config: TrafficConfig, density: float, seed: int, taken: list[tuple[float, float]]
-) -> Any:
-    """Spawn traffic and pedestrians; returns the Traffic Manager.
+) -> Crowd:
+    """Spawn traffic and pedestrians.
 
     taken: places (x, y) that must stay free beside the ego's start (actors of a scenario).
     """
@@ -33,8 +36,45 @@ def populate(
     line = np.stack([route.x, route.y], 1)
     keep = [(float(route.x[0]), float(route.y[0])), *taken]
     _vehicles(sim, manager, line, config, round(density * config.vehicles), rng, keep)
-    _walkers(sim, line, config, round(density * config.walkers), seed, rng)
-    return manager
+    return Crowd(sim, _walkers(sim, line, config, round(density * config.walkers), seed, rng))
+
+
+class Crowd:
+    """The pedestrians. CARLA's wait for the vehicle that waits for them: `tend` makes them leave the ego's way."""
+
+    def __init__(self, sim: Simulator, walkers: list[tuple[Any, Any]]) -> None:
+        self._sim, self._walkers = sim, walkers
+        self._stood: dict[int, int] = {}
+        self._leaving: dict[int, int] = {}
+
+    def tend(self, x: float, y: float, yaw: float) -> None:
+        """Call once a second with the pose of the ego.
+
+        Who has stood close to it for some calls walks aside for some seconds and then goes somewhere else.
+        """
+        for walker, mind in self._walkers:
+            number = walker.id
+            if number in self._leaving:
+                self._leaving[number] -= 1
+                if not self._leaving[number]:
+                    del self._leaving[number]
+                    mind.start()
+                    self._send(mind)
+                continue
+            here, speed = walker.get_location(), walker.get_velocity()
+            stands = abs(speed.x) + abs(speed.y) < 0.1 and math.hypot(here.x - x, here.y - y) < NEAR
+            self._stood[number] = self._stood.get(number, 0) + 1 if stands else 0
+            if self._stood[number] >= STANDS:
+                self._stood[number], self._leaving[number] = 0, ASIDE
+                side = 1.0 if (here.y - y) * math.cos(yaw) > (here.x - x) * math.sin(yaw) else -1.0
+                mind.stop()
+                way = carla.Vector3D(-side * math.sin(yaw), side * math.cos(yaw), 0.0)
+                walker.apply_control(carla.WalkerControl(way, 1.3, False))
+
+    def _send(self, mind: Any) -> None:
+        goal = self._sim.world.get_random_location_from_navigation()
+        if goal is not None:
+            mind.go_to_location(goal)
 
 
 def _vehicles(
@@ -70,7 +110,8 @@ def _vehicles(
 
 def _walkers(
     sim: Simulator, line: NDArray, config: TrafficConfig, count: int, seed: int, rng: np.random.Generator
-) -> None:
+) -> list[tuple[Any, Any]]:
+    """(walker, its controller) of each."""
     sim.world.set_pedestrians_seed(seed % 2**31)
     sim.world.set_pedestrians_cross_factor(config.crossing)
     library = sorted(sim.world.get_blueprint_library().filter("walker.pedestrian.*"), key=lambda b: b.id)
@@ -96,12 +137,16 @@ def _walkers(
     answers = sim.client.apply_batch_sync(
         [carla.command.SpawnActor(mind, carla.Transform(), number) for number, _ in walkers], False
     )
-    minds = [(sim.world.get_actor(a.actor_id), s) for a, (_, s) in zip(answers, walkers) if not a.error]
-    sim.own(*[controller for controller, _ in minds])
+    minds = [
+        (sim.world.get_actor(number), sim.world.get_actor(a.actor_id), speed)
+        for a, (number, speed) in zip(answers, walkers) if not a.error
+    ]  # fmt: skip
+    sim.own(*[controller for _, controller, _ in minds])
     sim.tick()
-    for controller, speed in minds:
+    for _, controller, speed in minds:
         controller.start()
         goal = sim.world.get_random_location_from_navigation()
         if goal is not None:
             controller.go_to_location(goal)
         controller.set_max_speed(speed)
+    return [(walker, controller) for walker, controller, _ in minds]
