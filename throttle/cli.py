@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import re
 import sys
@@ -26,6 +27,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate planning": ("throttle.commands.evaluate_planning", "drive a planner beside the expert and baselines"),
     "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
     "compare control": ("throttle.commands.compare_control", "clipped against unclipped: arms x seeds, a report"),
+    "compare perception": ("throttle.commands.compare_perception", "the same for perception trainings"),
+    "compare planning": ("throttle.commands.compare_planning", "the same for planning trainings"),
     "tune perception": ("throttle.commands.tune_perception", "choose a clipping threshold for a perception network"),
     "tune control": ("throttle.commands.tune_control", "choose a clipping threshold for a driving policy"),
     "tune planning": ("throttle.commands.tune_planning", "search a clipping threshold for a planner"),
@@ -43,6 +46,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "sim view": ("throttle.commands.sim_view", "a running world in a browser page: camera, map, progress of runs"),
     "sim ping": ("throttle.commands.sim_ping", "exit 0 when a CARLA server ticks"),
 }
+
+OUTSIDE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EMFILE,
+)  # fmt: skip
+"""What a disk or folder does to a program that is right: a line, not a traceback."""
 
 
 def _usage() -> str:
@@ -111,6 +119,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(module.run(arguments))
     except UserError as error:
         print(f"throttle: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in OUTSIDE:
+            raise
+        print(f"throttle: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("throttle: interrupted", file=sys.stderr)
