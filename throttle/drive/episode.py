@@ -26,7 +26,7 @@ from sim.metrics import VERSIONS, Route, penalty, route_score, succeeded
 from sim.recorder.config import LidarConfig, RecordConfig, TrafficConfig
 from sim.recorder.episode import weather_of
 from sim.recorder.sensors import Rig
-from sim.recorder.traffic import populate
+from sim.recorder.traffic import Crowd, populate
 from sim.roads.network import RoadNetwork
 from throttle.drive.config import DriveConfig, Job
 from throttle.drive.film import Film
@@ -114,7 +114,7 @@ def drive(
     ego.apply_control(carla.VehicleControl(brake=1.0))
     # the traffic of a route follows from route and seed alone: every stack meets the same
     seed = int(np.random.default_rng([job.seed, job.number]).integers(1, 2**31 - 1))
-    populate(sim, named.route, TrafficConfig(), config.density, seed, [])
+    crowd = populate(sim, named.route, TrafficConfig(), config.density, seed, [])
     for _ in range(round(WARM_UP / DT)):
         sim.tick()
     view = CarlaView(sim, ego)
@@ -132,7 +132,7 @@ def drive(
     driver = Driver(parts, RouteTracker(network, named.route), look if rig is not None else None, config.sense_every)
     film = Film(sim, ego, not config.server) if config.video else None
     sim.tick()
-    found = _run(sim, ego, view, driver, film, config, report)
+    found = _run(sim, ego, view, driver, crowd, film, config, report)
     if rig is not None:
         rig.stop()
     clips = film.save(folder, job.key.replace("/", "-")) if film is not None else {}
@@ -143,7 +143,7 @@ def drive(
 
 
 def _run(
-    sim: Simulator, ego: Any, view: CarlaView, driver: Driver, film: Film | None, config: DriveConfig,
+    sim: Simulator, ego: Any, view: CarlaView, driver: Driver, crowd: Crowd, film: Film | None, config: DriveConfig,
     report: Callable[[float], None],
 ) -> dict[str, Any]:  # fmt: skip
     infractions: list[dict[str, Any]] = []
@@ -172,6 +172,7 @@ def _run(
         if film is not None:
             film.add(step, step.around.time - begun)
         if step.number % 20 == 0:
+            crowd.tend(step.around.x, step.around.y, step.around.yaw_of_ego)
             report(driver.tracker.completion)
         ticked = perf_counter()
     if last is None:
