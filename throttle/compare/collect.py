@@ -26,6 +26,15 @@ SMOOTH = 5  # rows that a point of a learning curve is the mean of, fewer where 
 LEADING = ("policy", "critic", "actor")
 """Of several optimisers, the one whose norms stand for a run."""
 OVER = ("finished", "diverged")
+MEASURED = (
+    "rollout/completion",
+    "rollout/return",
+    "validation/map50",
+    "validation/miou",
+    "validation/loss",
+    "train/loss",
+)
+"""What a learning curve shows: the first of these that a run has written."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class Curves:
     """Every run's learning curve of one setting, on common grids."""
 
     measured: str
-    """completion or return, during training."""
+    """What is measured during training: completion, return, validation/map50, ..."""
     steps: Array
     by_step: dict[str, list[Array]]
     """arm -> a curve for each seed."""
@@ -189,7 +198,8 @@ def _json(path: Path) -> dict[str, Any]:
 def _row(path: Path, p: dict[str, Any]) -> Row:
     result, evaluation = _json(path / "result.json"), _json(path / "evaluation.json")
     figures = figures_of(evaluation)
-    metric = DRIVING if DRIVING in figures else "return"
+    named = next((content["metric"] for content in evaluation.values() if "metric" in content), "return")
+    metric = DRIVING if DRIVING in figures else named
     seconds = float(result.get("seconds", math.nan))
     return Row(
         name=p["name"], arm=p["arm"], seed=p["seed"], algorithm=p["algorithm"], task=p["task"],
@@ -258,10 +268,10 @@ def curves(found: Collected, setting: str) -> Curves | None:
         for row in found.of(arm, setting):
             folder = found.path / row.name
             metrics = read_metrics(folder)
-            name = "rollout/completion" if "rollout/completion" in metrics else "rollout/return"
-            if name in metrics:
+            name = next((n for n in MEASURED if n in metrics), "")
+            if name:
                 measured = name.removeprefix("rollout/")
-                series.setdefault(arm, []).append(_series(metrics[name], metrics.get("time/fps", [])))
+                series.setdefault(arm, []).append(_series(metrics[name], metrics.get("time/fps", []), row.seconds))
             norms.setdefault(arm, []).extend(_norms(folder))
     if not series:
         return None
@@ -287,7 +297,9 @@ def curves(found: Collected, setting: str) -> Curves | None:
     )
 
 
-def _series(points: list[tuple[int, float]], fps: list[tuple[int, float]]) -> tuple[Array, Array, Array]:
+def _series(
+    points: list[tuple[int, float]], fps: list[tuple[int, float]], seconds: float
+) -> tuple[Array, Array, Array]:
     """steps, seconds since the start, smoothed values."""
     steps, values = np.array(points, float).T
     width = max(1, min(SMOOTH, len(values) // 4))
@@ -297,7 +309,7 @@ def _series(points: list[tuple[int, float]], fps: list[tuple[int, float]]) -> tu
         at, rate = np.array(fps, float).T
         passed = np.cumsum(np.diff(at, prepend=0.0) / np.maximum(rate, 1e-9))
         return steps, np.interp(steps, at, passed), smooth
-    return steps, steps, smooth
+    return steps, steps * (seconds / steps[-1] if seconds > 0 and steps[-1] > 0 else 1.0), smooth
 
 
 def _on(grid: Array, at: Array, values: Array, short: bool) -> Array:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from contracts import UserError
-from control.backprop import BackpropConfig
-from throttle.compare.config import ControlComparison
+from control.config import ControlConfig
+from throttle.compare.config import ControlComparison, Design
 from throttle.compare.plan import Planned, Setting, pinned, plan
 from throttle.compare.scheduler import cores, run_here
 from throttle.compare.worker import Job, Show, baselines, state_of, work
@@ -30,17 +30,17 @@ PLAN = "plan.json"
 class Comparison:
     """The runs of a design, in the folder of `run`."""
 
-    def __init__(self, design: ControlComparison, run: Run, tracking: TrackingConfig) -> None:
+    def __init__(self, design: Design, run: Run, tracking: TrackingConfig) -> None:
         self.design, self.run = design, run
         self.path = run.path
         self.tracking = dataclasses.replace(tracking, group=tracking.group or self.path.name)
-        self.planned = plan(design)
+        self.planned = planned_of(design)
         text = json.dumps([describe(p) for p in self.planned], indent=1)
         write_atomic(self.path / PLAN, text)
 
     def job(self, planned: Planned, at_once: int) -> Job:
         """What a worker needs for a run."""
-        d = self.design
+        d = self.design if isinstance(self.design, ControlComparison) else ControlComparison()
         config = pinned(planned.config, at_once, cores())
         return Job(
             run=dataclasses.replace(planned, config=config),
@@ -70,7 +70,11 @@ class Comparison:
         from control.env import make_env
         from control.model import check_actions
 
-        firsts = [(s, p.config) for s, p in self.firsts().items() if not isinstance(p.config, BackpropConfig)]
+        if not isinstance(self.design, ControlComparison):
+            from throttle.compare import supervised
+
+            supervised.check(self.design)  # type: ignore[arg-type]
+        firsts = [(s, p.config) for s, p in self.firsts().items() if isinstance(p.config, ControlConfig)]
         for n, (setting, config) in enumerate(firsts):
             show(setting.task, n, len(firsts))
             env = make_env(config.env, 0, worlds=2)
@@ -116,19 +120,20 @@ class Comparison:
 
     def videos(self, progress: Callable[[str], None] = lambda name: None) -> list[Path]:
         """Side by side, the arms of the first seed on the same routes: a video a setting; those that have a picture."""
-        found = []
+        found: list[Path] = []
+        seconds = self.design.video_seconds if isinstance(self.design, ControlComparison) else 0.0
         for setting in self.firsts():
             path = self.path / f"video-{setting.slug}.mp4"
             mark = self.path / f".{path.name}.done"
-            if not mark.exists() and self.design.video_seconds:
+            if not mark.exists() and seconds:
                 progress(setting.label)
-                self._film(path, setting)
+                self._film(path, setting, seconds)
                 mark.touch()
             if path.exists():
                 found.append(path)
         return found
 
-    def _film(self, path: Path, setting: Setting) -> None:
+    def _film(self, path: Path, setting: Setting, seconds: float) -> None:
         from control.evaluate import load_learned
         from control.video import write
 
@@ -136,7 +141,7 @@ class Comparison:
         policies: dict[str, Any] = {}
         config: Any = None
         for planned in self.planned:
-            if planned.setting != setting or planned.seed != seed or isinstance(planned.config, BackpropConfig):
+            if planned.setting != setting or planned.seed != seed or not isinstance(planned.config, ControlConfig):
                 continue
             checkpoint = latest_checkpoint(self.path / planned.name)
             if checkpoint is None or state_of(self.path / planned.name) == "diverged":
@@ -144,7 +149,16 @@ class Comparison:
             config = planned.config
             policies[planned.arm] = load_learned(checkpoint, config)
         if policies:
-            write(path, policies, config.env, seconds=self.design.video_seconds)
+            write(path, policies, config.env, seconds=seconds)
+
+
+def planned_of(design: Design) -> list[Planned]:
+    """All runs of a design. Raises UserError for one that cannot be."""
+    if isinstance(design, ControlComparison):
+        return plan(design)
+    from throttle.compare import supervised
+
+    return supervised.plan(design)  # type: ignore[arg-type]
 
 
 def describe(planned: Planned) -> dict[str, Any]:

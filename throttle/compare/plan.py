@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts import UserError
+from control.backprop import BackpropConfig
 from control.config import ControlConfig, EnvConfig, PPOConfig
 from throttle.compare.arms import Arm
 from throttle.compare.config import BACKPROP, ControlComparison
@@ -110,10 +111,12 @@ def _name(env: EnvConfig) -> str:
 
 
 def pinned(config: Any, at_once: int, cores: int) -> Any:
-    """The same training with no more threads than its share of the cores: torch gets one, the simulator the rest.
+    """The same training with no more threads than its share of the cores.
 
-    Results do not depend on it: the simulator gives the same bits on any number of threads.
+    Policies' networks are small: torch gets one thread, the simulator the rest, whose bits do not depend on it.
     """
+    if not isinstance(config, ControlConfig | BackpropConfig):
+        return dataclasses.replace(config, train=dataclasses.replace(config.train, threads=max(1, cores // at_once)))
     changes: dict[str, Any] = {"torch_threads": 1}
     if isinstance(config, ControlConfig):
         changes["numba_threads"] = max(1, min(config.numba_threads, cores // at_once))

@@ -21,6 +21,7 @@ from clipping.errors import ClippingError
 from control import backprop
 from control.backprop import BackpropConfig
 from control.config import ControlConfig
+from control.train import Result
 from throttle.compare.plan import Planned
 from throttle.runs import Run, latest_checkpoint, read_status, write_atomic
 from throttle.tracking import Tracker, TrackingConfig
@@ -91,28 +92,31 @@ def _train(job: Job, show: Callable[[int, int, dict[str, float]], None], stop: C
     if file.exists():
         return _read(file)
     resume = (path / "status.json").exists()
-    total = config.total_steps if isinstance(config, ControlConfig) else config.updates
+    total, kind = _total(config)
     if resume:
         run = Run.resume(path, config.keep)
     else:
         shutil.rmtree(path, ignore_errors=True)
-        run = Run.create_at(path, KIND, config, total, config.keep)
-    tracker = Tracker(run, job.tracking, KIND, config)
+        run = Run.create_at(path, kind, config, total, config.keep)
+    tracker = Tracker(run, job.tracking, kind, config)
     state = "failed"
     try:
         if isinstance(config, BackpropConfig):
-            result = backprop.train(config, run, tracker, _Shown(show), resume, stop)
-            origin = result.message
-        else:
+            found = _kept(backprop.train(config, run, tracker, _Shown(show), resume, stop))
+        elif isinstance(config, ControlConfig):
             from control.train import train
 
-            result = train(config, run, tracker, _Shown(show), resume, stop)
-            origin = _origin(config, path) if result.state == "diverged" else ""
-        state = result.state
-        found = {**dataclasses.asdict(result), "checkpoint": str(result.checkpoint or ""), "origin": origin}
+            found = _kept(train(config, run, tracker, _Shown(show), resume, stop))
+            if found["state"] == "diverged":
+                found["origin"] = _origin(config, path)
+        else:
+            from throttle.compare import supervised
+
+            found = supervised.train(config, run, tracker, _Shown(show), resume, stop)
+        state = found["state"]
         if state != "stopped":
             write_atomic(file, json.dumps(found))
-        run.finish(state, origin if state == "diverged" else result.message, result.step)
+        run.finish(state, found["origin"], found["step"])
     except BaseException as error:
         run.finish("failed", " ".join(repr(error).split()))
         raise
@@ -121,6 +125,20 @@ def _train(job: Job, show: Callable[[int, int, dict[str, float]], None], stop: C
     if state == "stopped":
         raise Stopped
     return _read(file)
+
+
+def _total(config: Any) -> tuple[int, str]:
+    """Steps of a training, and the kind of its run."""
+    if isinstance(config, ControlConfig):
+        return config.total_steps, KIND
+    if isinstance(config, BackpropConfig):
+        return config.updates, KIND
+    return config.train.steps, config.clip.subsystem
+
+
+def _kept(result: Result) -> dict[str, Any]:
+    """What a comparison keeps of a control training's result."""
+    return {**dataclasses.asdict(result), "checkpoint": str(result.checkpoint or ""), "origin": result.message}
 
 
 def _origin(config: ControlConfig, path: Path) -> str:
@@ -144,6 +162,10 @@ def evaluate(job: Job, result: dict[str, Any]) -> dict[str, Any]:
     checkpoint = None if result["state"] == "diverged" else latest_checkpoint(job.path)
     if isinstance(config, BackpropConfig):
         return {"": backprop.evaluate(config, checkpoint, job.episodes)}
+    if not isinstance(config, ControlConfig):
+        from throttle.compare import supervised
+
+        return supervised.evaluation(config, result)
     from control.evaluate import evaluate as drive
     from control.evaluate import load_learned, untrained
     from control.model import set_threads
@@ -183,6 +205,8 @@ def score_name(figures: dict[str, float]) -> str:
 def baselines(job: Job) -> dict[str, Any]:
     """Policies to compare all arms with: untrained, and (where something drives) the best constant action."""
     config = job.run.config
+    if not isinstance(config, ControlConfig | BackpropConfig):
+        return {}
     if isinstance(config, BackpropConfig):
         return {"untrained": {"": backprop.evaluate(config, None, job.episodes)}}
     from control.evaluate import best_constant, untrained

@@ -108,7 +108,7 @@ def _scores(t: Told, colours: dict[str, int], n: int) -> str:
             if rows and not math.isnan(value):
                 rows.append(Dots(name, 0, [value], [name], ["#"], value, value, value))
         metric = next((r.metric for r in found.rows if r.setting == setting and r.over), "return")
-        unit = "driving score carla-lb-2.0" if metric == DRIVING else "return"
+        unit = "driving score carla-lb-2.0" if metric == DRIVING else metric
         figures.append(dots(f"{_of(found, setting)}{unit}, a dot a seed", rows, unit))
     figures += [_profile(found, family, settings, colours) for family, settings in found.families().items()]
     return f"<div class='charts'>{''.join(figures)}</div>"
@@ -202,7 +202,7 @@ def _learning(found: Collected, colours: dict[str, int]) -> str:
         c = curves(found, setting)
         if c is None:
             continue
-        of = "share of the route completed" if c.measured == "completion" else "return"
+        of = "share of the route completed" if c.measured == "completion" else c.measured.replace("/", " ")
         figures.append(
             lines(
                 f"{_of(found, setting)}learning by steps", _bands(c, c.steps, c.by_step, colours), "training steps", of

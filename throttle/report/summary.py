@@ -31,7 +31,7 @@ class Told:
 
 def words(metric: str) -> str:
     """A metric as the unit of a difference."""
-    return f"points of {metric.removeprefix('driving_score/')}" if metric.startswith("driving_score/") else "return"
+    return f"points of {metric.removeprefix('driving_score/')}" if metric.startswith("driving_score/") else metric
 
 
 def tell(found: Collected) -> Told:
