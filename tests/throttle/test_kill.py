@@ -112,7 +112,7 @@ def test_demo_killed_in_every_stage_goes_on(tmp_path: Path) -> None:
     found = json.loads((folder / "results.json").read_text())
     assert set(found["stages"]) == {"record", "perception", "planning", "control", "drive"}
     arms = json.loads(next(folder.glob("drive/*/result.json")).read_text())["arms"]
-    assert {"stack", "control trained unclipped"} == set(arms)
+    assert {"stack", "control trained unclipped", "true perception", "expert"} == set(arms)
     assert all(arm["figures"]["driven"] == arm["figures"]["routes"] == 1 for arm in arms.values())
     assert "report.html" in said
     assert read_status(folder).state == "finished"

@@ -10,7 +10,7 @@ from contracts import UserError
 from sim.recorder.schema import is_complete
 from throttle.compare.plan import plan
 from throttle.demo.config import DemoConfig
-from throttle.drive.config import Stack
+from throttle.drive.config import TRUTH, Stack
 from throttle.runs import dump_config, list_runs, write_atomic
 
 ENDED = ("finished", "diverged")
@@ -76,6 +76,8 @@ class Stages:
             clipped, unclipped = self.policies()
             stack = Stack(str(self.run_of("perception")), str(self.run_of("planning")), str(clipped))
             others = {"control trained unclipped": replace(stack, control=str(unclipped))}
+            if not section.ablation:  # which would drive these too
+                others |= {"true perception": replace(stack, perception=TRUTH), "expert": Stack()}
             parts = {"perception": stack.perception, "planner": stack.planner, "control": stack.control}
             return replace(section, server=self.server, others=others, **parts)
         return section
