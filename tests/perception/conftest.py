@@ -22,7 +22,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose network was trained on 8 pictures until it knew them."""
     path = tmp_path_factory.mktemp("runs") / "heart"
     model = {"channels": [16, 24, 32, 48, 64], "neck": 32}
-    settings = plain(config(data, model=model, steps=220, batch=8, lr=6e-3, warmup=10, checkpoint_every=1000))
+    settings = plain(config(data, model=model, steps=180, batch=8, lr=6e-3, warmup=10, checkpoint_every=1000))
     result = run_training(path, settings)
     assert result.state == "finished"
     return path

@@ -14,10 +14,10 @@ from perception.output import Detections
 
 
 def told(boxes: list[list[float]], labels: list[int], scores: list[float]) -> Detections:
-    values = {
-        **nothing(), "boxes": np.array(boxes, np.float32).reshape(-1, 4), "labels": np.array(labels, np.int64),
-        "scores": np.array(scores, np.float32),
-    }  # fmt: skip
+    count = len(labels)
+    values = {name: np.zeros(count, value.dtype) for name, value in nothing().items()}
+    values |= {"boxes": np.array(boxes, np.float32).reshape(-1, 4), "labels": np.array(labels, np.int64)}
+    values["scores"] = np.array(scores, np.float32)
     return Detections(**values)
 
 
