@@ -91,6 +91,15 @@ def test_the_summary_says_what_the_numbers_say(comparison: Path) -> None:
     assert any("No difference can be claimed" in line and line.count("agc") for line in told.lines)
 
 
+def test_arms_that_learned_nothing_are_called_so(comparison: Path) -> None:
+    found = collect(comparison)
+    (setting,) = found.settings
+    found.references[setting] = {"untrained": {"return": 20.0}}
+    assert tell(found).headline.startswith("global_norm=0.05 scored better"), "one arm learned"
+    found.references[setting] = {"untrained": {"return": 30.0}}
+    assert tell(found).headline.startswith("Nothing was learned: no arm scored better than the untrained policy.")
+
+
 class Outside(HTMLParser):
     """Everything that a page would fetch."""
 

@@ -68,9 +68,23 @@ def _headline(found: Collected, heads: list[tuple[list[Verdict], str, str]]) -> 
         headline(judged, unit) if len(heads) == 1 else f"{label}: {headline(judged, unit)}"
         for judged, unit, label in heads
     ]
+    unlearned = [setting for setting in found.settings if _unlearned(found, setting)]
+    if unlearned:
+        where = "" if len(unlearned) == len(found.settings) else f" in {'; '.join(unlearned)}"
+        said.insert(0, f"Nothing was learned{where}: no arm scored better than the untrained policy.")
     if found.missing:
         said.append(f"{len(found.missing)} of {len(found.rows)} planned runs are not over.")
     return " ".join(said)
+
+
+def _unlearned(found: Collected, setting: str) -> bool:
+    """Whether no arm's interval lies above what the untrained policy scored, where that is known."""
+    untrained = found.references.get(setting, {}).get("untrained", {})
+    arms = [runs for arm in found.arms if (runs := found.of(arm, setting))]
+    if not arms or arms[0][0].metric not in untrained:
+        return False
+    known = untrained[arms[0][0].metric]
+    return all(s.iqm_interval(s.as_scores([r.score for r in runs])).low <= known for runs in arms)
 
 
 def _summary(found: Collected, verdicts: list[tuple[str, Verdict]]) -> list[dict[str, Any]]:
