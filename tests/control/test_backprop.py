@@ -23,7 +23,7 @@ from throttle.runs import Run
 from throttle.tracking import Tracker
 
 sys.path.insert(0, str(Path(__file__).parent))
-from helpers import QUIET, Silent, after
+from control_helpers import QUIET, Silent, after
 
 
 @numba.njit(error_model="numpy")

@@ -15,7 +15,7 @@ from control.video import write
 from sim.metrics import route_score
 
 sys.path.insert(0, str(Path(__file__).parent))
-from helpers import run_training, small
+from control_helpers import run_training, small
 
 URBAN = EnvConfig(id="throttle/Urban-v0", worlds=4)
 ROLL = Constant(np.array([0.3, 0.0], np.float32))

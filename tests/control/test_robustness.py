@@ -19,7 +19,7 @@ from control.robustness import SEVERITIES, Perturbed, Sensitivity, robustness
 from throttle.runs import latest_checkpoint
 
 sys.path.insert(0, str(Path(__file__).parent))
-from helpers import after, run_training, small
+from control_helpers import after, run_training, small
 
 BOX = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
 QUIET = np.zeros(3, np.bool_)

@@ -20,7 +20,7 @@ from control.evaluate import load_learned
 from control.state import Opaque, environment_state, from_plain, read, set_environment, to_plain, write
 
 sys.path.insert(0, str(Path(__file__).parent))
-from helpers import after, run_training, small
+from control_helpers import after, run_training, small
 
 
 def same(a: Any, b: Any) -> bool:

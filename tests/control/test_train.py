@@ -15,7 +15,7 @@ from control.config import ControlConfig, EnvConfig, PPOConfig
 from throttle.runs import read_status
 
 sys.path.insert(0, str(Path(__file__).parent))
-from helpers import after, run_training, small
+from control_helpers import after, run_training, small
 
 ALGORITHMS = ("ppo", "a2c", "recurrent_ppo", "sac", "td3", "tqc")
 
