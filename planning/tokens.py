@@ -60,8 +60,9 @@ def relevant(scenes: Scenes, count: int) -> Tensor:
     """
     centre = scenes.objects[..., :2]
     later = centre + 2.0 * scenes.objects[..., VX : VY + 1]
-    gap = torch.cdist(torch.cat([centre, later], 1), scenes.route[:, ::2], compute_mode="donot_use_mm_for_euclid_dist")
-    reach = gap.amin(-1).unflatten(1, (2, -1)).amin(1) + 0.25 * centre.norm(dim=-1)
+    points, route = torch.cat([centre, later], 1), scenes.route[:, ::2]
+    gap = (points[:, :, None, :] - route[:, None, :, :]).square().sum(-1).amin(-1).sqrt()
+    reach = torch.minimum(gap[:, : centre.shape[1]], gap[:, centre.shape[1] :]) + 0.25 * centre.norm(dim=-1)
     reach = torch.where(scenes.kind >= 0, reach, 1e6)
     return reach.topk(min(count, reach.shape[1]), largest=False).indices
 

@@ -192,7 +192,7 @@ def taught(
         return Examples(Scenes(*values["scenes"]), *values["rest"])
     settings = config.dagger
     seed = config.seed + SEED_STRIDE * number
-    lesson = Lesson(settings.seconds, settings.every, settings.expert / number)
+    lesson = Lesson(settings.seconds, settings.every, settings.expert / number, settings.fastest)
     driver = BatchDriver(Planner(learner.net))
     parts = []
     for town, routes, traffic in lessons(settings.towns, settings.worlds, seed):
