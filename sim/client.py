@@ -225,6 +225,10 @@ class Simulator:
             with suppress(RuntimeError):
                 self.world.apply_settings(self._before)
 
+    def clear(self) -> None:
+        """Destroy everything that was spawned here; the world and its settings stay."""
+        self._release()
+
     def _release(self) -> None:
         """Stop sensors and the Traffic Manager, destroy actors."""
         for actor in self._actors:

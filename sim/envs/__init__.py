@@ -1,7 +1,8 @@
 """Gymnasium environments and vector environments over the batched world.
 
 Ids: throttle/LaneFollow-v0, throttle/SpeedControl-v0, throttle/EmergencyBrake-v0, throttle/TrackPlan-v0,
-throttle/Urban-v0. Importing this package registers them.
+throttle/Urban-v0, and throttle/CarlaUrban-v0, which is the last of these on a CARLA server. Importing this package
+registers them.
 
     gymnasium.make("throttle/Urban-v0", town="Alder", traffic=0.5, render_mode="rgb_array")
     gymnasium.make_vec("throttle/Urban-v0", num_envs=256)         # native: one process, no Python per world
@@ -63,5 +64,8 @@ def _vector(id: str) -> Callable[..., DrivingVectorEnv]:
 for _id, (_env, _) in TASKS.items():
     if _id not in gymnasium.registry:
         gymnasium.register(_id, entry_point=_env, vector_entry_point=_vector(_id))  # type: ignore[arg-type]
+
+if "throttle/CarlaUrban-v0" not in gymnasium.registry:
+    gymnasium.register("throttle/CarlaUrban-v0", entry_point="sim.envs.carla:CarlaUrbanEnv")  # type: ignore[arg-type]
 
 __all__ = ["TASKS", "DrivingEnv", "DrivingVecEnv", "DrivingVectorEnv", "Task", "TaskConfig", "make_sb3", "make_task"]

@@ -58,17 +58,16 @@ class Urban(Task):
 
     def rewards(self, batch: DrivingBatch) -> dict[str, F32]:
         """Progress times factors, minus infractions, plus the arrival."""
-        speed = np.abs(batch.truth.ego[:, 0, 0])
-        crash = rewards.collided(batch)
-        return {
-            "progress": rewards.progress(batch) * rewards.factors(batch),
-            "crash": np.where(crash, -3.0 - 0.3 * speed, 0.0).astype(np.float32),
-            "red_light": np.float32(-4.0) * np.minimum(batch.new("red_light"), 1),
-            "stop_sign": np.float32(-2.0) * np.minimum(batch.new("stop_sign"), 1),
-            "off_road": np.float32(-4.0) * rewards.left_road(batch),
-            "comfort": rewards.comfort(batch),
-            "arrival": np.float32(2.0) * batch.new("completed"),
-        }
+        return urban_terms(
+            progress=rewards.progress(batch) * rewards.factors(batch),
+            speed=batch.truth.ego[:, 0, 0],
+            crashed=rewards.collided(batch),
+            red_light=batch.new("red_light"),
+            stop_sign=batch.new("stop_sign"),
+            left_road=rewards.left_road(batch),
+            comfort=rewards.comfort(batch),
+            arrived=batch.new("completed"),
+        )
 
     def terminated(self, batch: DrivingBatch) -> NDArray[np.bool_]:
         """A collision, off the road or the route, too much of it outside its lanes, a red light, blocked, or there."""
@@ -81,6 +80,21 @@ class Urban(Task):
             | (egos.stalled[:, 0] > 0)
             | (egos.completed[:, 0] > 0)
         )
+
+
+def urban_terms(
+    progress: F32, speed: F32, crashed: Any, red_light: Any, stop_sign: Any, left_road: Any, comfort: F32, arrived: Any
+) -> dict[str, F32]:
+    """The terms of urban driving from what happened in a step: flags and counts, progress times its factors, m/s."""
+    return {
+        "progress": progress,
+        "crash": np.where(crashed, -3.0 - 0.3 * np.abs(speed), 0.0).astype(np.float32),
+        "red_light": np.float32(-4.0) * np.minimum(red_light, 1),
+        "stop_sign": np.float32(-2.0) * np.minimum(stop_sign, 1),
+        "off_road": np.float32(-4.0) * left_road,
+        "comfort": comfort,
+        "arrival": np.float32(2.0) * arrived,
+    }
 
 
 class UrbanEnv(DrivingEnv):
