@@ -15,7 +15,7 @@ from throttle.experiments.base import Results
 from throttle.recipes.base import Recipe
 from throttle.recipes.crops import FOLDER, SIGNS, signs, streets
 from throttle.recipes.digits import load_digits
-from throttle.recipes.vehicles import average_precision, decode, encode, overlap
+from throttle.recipes.vehicles import average_precision, decode, encode, load_streets, overlap
 
 
 def test_digits_are_split_without_overlap_and_by_seed() -> None:
@@ -50,6 +50,15 @@ def test_street_scenes_have_their_vehicles_in_their_boxes() -> None:
         assert every.min() >= 0
         assert every.max() <= 48
         assert (every[:, 2:] - every[:, :2]).min() >= 4.5
+
+
+def test_street_scenes_are_split_without_overlap_and_by_seed() -> None:
+    scenes, boxes = load_streets(0)
+    assert len(scenes) == len(boxes) >= 600
+    assert min(float((b[:, 2:] - b[:, :2]).min()) for b in boxes) >= 6
+    assert len(np.unique(scenes.reshape(len(scenes), -1), axis=0)) == len(scenes)
+    assert np.array_equal(scenes, load_streets(0)[0])
+    assert not np.array_equal(scenes, load_streets(1)[0])
 
 
 def test_the_crops_ship_small() -> None:
