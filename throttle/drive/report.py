@@ -119,7 +119,7 @@ def _what(config: DriveConfig) -> str:
     seeds = ", ".join(map(str, config.seeds))
     where = config.server or "our own server"
     return html.escape(
-        f"{count} {config.split} routes in {', '.join(config.towns)} on {where}, each with the traffic of seeds "
+        f"{count} {config.split} route{'s' if count > 1 else ''} in {', '.join(config.towns)} on {where}, each with the traffic of seeds "
         f"{seeds} (density {config.density:g}); {config.stack.words()} (perception / planner / control); {METRIC}."
     )
 
@@ -131,7 +131,7 @@ def _chart(config: DriveConfig, found: dict[str, Any]) -> str:
         middle = statistics.fmean(values)
         labels = [f"{name}, seed {seed}" for seed in arm["driving_score_by_seed"]]
         rows.append(Dots(name, number % 8, values, labels, ["#"] * len(values), middle, min(values), max(values)))
-    title = f"driving score {METRIC}: a dot a seed, {_planned(config)} routes each; the bar spans the seeds"
+    title = f"driving score {METRIC}: a dot a seed (mean of its routes); the bar spans the seeds"
     return f"<div class='charts'>{dots(title, rows, 'driving score')}</div>"
 
 
