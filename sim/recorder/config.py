@@ -124,14 +124,14 @@ class RecordConfig:
     """Towns of the train and validation splits, which have no route in common."""
     test_towns: tuple[str, ...] = ("Marlin",)
     """Towns of the test split."""
-    train: int = 28
+    train: int = 16
     """Episodes."""
-    validation: int = 6
-    test: int = 6
+    validation: int = 4
+    test: int = 4
     shortest: float = 120.0
     """Metres of route."""
     longest: float = 350.0
-    seconds: float = 60.0
+    seconds: float = 75.0
     """Longest episode."""
     weathers: tuple[str, ...] = (
         "ClearNoon", "CloudyNoon", "WetNoon", "SoftRainNoon", "ClearSunset", "CloudySunset", "WetCloudySunset",

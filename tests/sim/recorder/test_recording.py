@@ -1,0 +1,151 @@
+"""Whole recordings through real servers: the same bytes each time, killed or not; bad input is one line."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contracts import UserError
+from sim.recorder.agenda import agenda
+from sim.recorder.check import problems
+from sim.recorder.config import LidarConfig, RecordConfig, TrafficConfig
+from sim.recorder.reader import Dataset
+from sim.recorder.recording import Recording, Where
+from throttle.cli import main
+
+ROOT = Path(__file__).parents[3]
+
+
+def digests(root: Path) -> dict[str, str]:
+    return {
+        str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob("*") if p.is_file()
+    }
+
+
+def test_an_episode_of_driving(tmp_path):
+    config = RecordConfig(
+        towns=("Alder",), train=1, validation=0, test=0, seconds=6.0, cameras={}, lidar=LidarConfig(enabled=False),
+        traffic=TrafficConfig(vehicles=20, walkers=10), scenarios=("hard_brake",),
+    )  # fmt: skip
+    recording = Recording(tmp_path / "d", config, Where(workers=1))
+    seen = []
+    assert recording.run(lambda state: seen.append(sum(state.rows.values())), lambda: False)
+    data = Dataset(tmp_path / "d")
+    assert list(problems(data)) == []
+    (episode,) = data.episodes
+    assert episode["rows"] == 60
+    assert episode["ended"] == "limit"
+    assert episode["scenario"] == "hard_brake"
+    rows = data.driving(0).to_pylist()
+    assert rows[-1]["ego"][0] > 1.0 or any(r["ego"][0] > 1.0 for r in rows)
+    assert any(r["objects.kind"] for r in rows)
+    assert Recording(tmp_path / "d", config).complete
+    with pytest.raises(UserError, match="another configuration"):
+        Recording(tmp_path / "d", RecordConfig(train=2))
+
+
+def test_the_agenda_follows_from_the_config():
+    config = RecordConfig(train=12, validation=3, test=2, seed=5)
+    one = agenda(config)
+    assert one == agenda(config)
+    assert one != agenda(RecordConfig(train=12, validation=3, test=2, seed=6))
+    assert {a.town for a in one if a.split == "test"} == {"Marlin"}
+    assert len({(a.town, a.split, a.route) for a in one}) == len(one)
+    assert {a.weather for a in one if a.split == "train"} >= set(config.weathers)
+
+
+BAD = {
+    "--towns [Atlantis] --train 1 --validation 0 --test 0": "Atlantis",
+    "--scenarios [flood]": "flood",
+    "--cameras.front.fov 500": "fov",
+    "--weathers [Snow]": "Snow",
+    "--test_towns [Alder]": "Alder",
+    "--fps 7": "fps",
+    "--port 2000 --workers 2": "workers",
+}
+
+
+@pytest.mark.parametrize("options", [o for o in BAD if "Atlantis" not in o])
+def test_bad_input_is_one_line(options, tmp_path, capsys):
+    assert main(["record", *options.split(), "--out", str(tmp_path / "d")]) == 2
+    text = capsys.readouterr().err.strip()
+    assert BAD[options] in text
+    assert "\n" not in text
+    assert not (tmp_path / "d").exists()
+
+
+SMALL = {
+    "towns": ["Alder"], "test_towns": ["Gridley"], "train": 2, "validation": 0, "test": 1, "seconds": 8,
+    "image_every": 5,
+    "cameras": {"front": {"width": 128, "height": 64}}, "scenarios": ["", "obstacle"],
+}  # fmt: skip
+
+
+def start(config: Path, out: Path, workers: int) -> subprocess.Popen:
+    words = [sys.executable, "-m", "throttle.cli", "record", "--config", str(config), "--out", str(out)]
+    words += ["--workers", str(workers), "--artifact", "none"]
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def children(parent: int) -> list[tuple[int, str]]:
+    """(process, command) of all that descend from a process."""
+    found, lines = [], subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout
+    table = [line.split(None, 2) for line in lines.splitlines()[1:]]
+    todo = [parent]
+    while todo:
+        now = todo.pop()
+        for pid, ppid, command in table:
+            if int(ppid) == now:
+                found.append((int(pid), command))
+                todo.append(int(pid))
+    return found
+
+
+def wait_for_pictures(out: Path, count: int, process: subprocess.Popen) -> None:
+    end = time.monotonic() + 400
+    while len(list(out.glob("images/front/*/*.jpg"))) < count:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_same_bytes_on_one_worker_on_two_and_after_kills(tmp_path):
+    config = tmp_path / "small.yaml"
+    config.write_text(yaml.safe_dump(SMALL))
+    first = start(config, tmp_path / "one", 1)
+    assert first.wait(900) == 0, first.stderr.read()
+
+    out = tmp_path / "killed"
+    process = start(config, out, 2)
+    wait_for_pictures(out, 3, process)
+    family = children(process.pid)
+    process.kill()
+    process.wait()
+    time.sleep(1.0)
+    left = [pid for pid, command in family if Path(f"/proc/{pid}").exists() and "defunct" not in command]
+    assert not [p for p in left if "hosted" in Path(f"/proc/{p}/cmdline").read_text()], "servers outlive their recorder"
+    kept = len(list(out.glob("images/front/*/*.jpg")))
+    assert kept >= 3
+    with pytest.raises(UserError, match="not finished"):
+        Dataset(out)
+
+    process = start(config, out, 2)
+    wait_for_pictures(out, kept + 3, process)
+    servers = [pid for pid, command in children(process.pid) if "sim.recorder.hosted" in command]
+    os.kill(servers[0], signal.SIGKILL)
+    wait_for_pictures(out, kept + 6, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(120) in (0, 130), process.stderr.read()
+
+    process = start(config, out, 2)
+    assert process.wait(900) == 0, process.stderr.read()
+    assert list(problems(Dataset(out))) == []
+    assert digests(out) == digests(tmp_path / "one")
