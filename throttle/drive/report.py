@@ -118,9 +118,10 @@ def _what(config: DriveConfig) -> str:
     count = _planned(config)
     seeds = ", ".join(map(str, config.seeds))
     where = config.server or "our own server"
+    routes = f"{count} {config.split} route{'s' if count > 1 else ''} in {', '.join(config.towns)} on {where}"
     return html.escape(
-        f"{count} {config.split} route{'s' if count > 1 else ''} in {', '.join(config.towns)} on {where}, each with the traffic of seeds "
-        f"{seeds} (density {config.density:g}); {config.stack.words()} (perception / planner / control); {METRIC}."
+        f"{routes}, each with the traffic of seeds {seeds} (density {config.density:g}); {config.stack.words()} "
+        f"(perception / planner / control); {METRIC}."
     )
 
 
