@@ -98,9 +98,9 @@ class TrafficConfig:
 
     densities: tuple[float, ...] = (0.4, 0.8, 1.2)
     """One is drawn for each episode; 1 is `vehicles` and `walkers` of them."""
-    vehicles: int = 50
-    walkers: int = 40
-    reach: float = 100.0
+    vehicles: int = 30
+    walkers: int = 30
+    reach: float = 120.0
     """Metres from the route within which they begin."""
     two_wheelers: float = 0.15
     """Share of motorcycles and bicycles."""

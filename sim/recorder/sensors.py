@@ -110,8 +110,8 @@ def frame_bytes(config: RecordConfig) -> float:
     """About how many bytes a frame of all sensors takes on disk."""
 
     def camera(c: CameraConfig) -> float:
-        cost = {"rgb": 0.28, "semantic": 0.08, "instance": 0.04, "depth": 0.9}
+        cost = {"rgb": 0.31, "semantic": 0.05, "instance": 0.03, "depth": 0.22}
         return c.width * c.height * sum(cost[output] for output in c.outputs)
 
-    lidar = 16.0 * 0.8 * config.lidar.points if config.lidar.enabled else 0.0
-    return sum(camera(c) for c in config.cameras.values()) + lidar + 2500.0
+    lidar = 16.0 * 0.55 * config.lidar.points if config.lidar.enabled else 0.0
+    return sum(camera(c) for c in config.cameras.values()) + lidar + 5000.0
