@@ -15,6 +15,7 @@ from contracts import UserError
 from sim.recorder.agenda import agenda
 from sim.recorder.check import problems
 from sim.recorder.config import LidarConfig, RecordConfig, TrafficConfig
+from sim.recorder.hosted import HostedServer
 from sim.recorder.reader import Dataset
 from sim.recorder.recording import Recording, Where
 from throttle.cli import main
@@ -48,6 +49,33 @@ def test_an_episode_of_driving(tmp_path):
     assert Recording(tmp_path / "d", config).complete
     with pytest.raises(UserError, match="another configuration"):
         Recording(tmp_path / "d", RecordConfig(train=2))
+
+
+PAUSES = """
+import sys, time
+from sim.client import ClientConfig, connect
+with connect(ClientConfig(port=int(sys.argv[1]), town="Alder", manager_port=9900, timeout=60)) as sim:
+    manager = sim.traffic_manager(1)
+    for place in sim.map.get_spawn_points()[:3]:
+        sim.spawn("vehicle.tesla.model3", place).set_autopilot(True, manager.get_port())
+    for step in range(14):
+        sim.tick()
+        if step > 5:
+            time.sleep(0.4)
+print("done")
+"""
+
+
+def test_a_pause_between_ticks_is_no_stall_of_the_traffic_manager(tmp_path):
+    """A poke at a manager that is well gives it a step too many, and the episode cannot be repeated."""
+    server = HostedServer("Alder", tmp_path)
+    try:
+        words = [sys.executable, "-c", PAUSES, str(server.port)]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert "done" in done.stdout, done.stderr
+    finally:
+        server.stop()
+    assert "waking" not in (tmp_path / "server-0.log").read_text()
 
 
 def test_the_agenda_follows_from_the_config():
