@@ -111,9 +111,9 @@ def test_killed_at_any_moment_it_goes_on_and_repeats_nothing(tmp_path: Path) -> 
         assert (place / "report" / name).stat().st_size > 500
     identities = {json.loads((place / r.name / "status.json").read_text())["wandb_id"] for r in found.rows}
     assert len(identities) == 4, "each run is a W&B run of its own"
-    files = list(place.glob("*/wandb/offline-run-*/run-*.wandb"))
-    assert len(files) >= 4
-    assert all(place.name.encode() in path.read_bytes() for path in files), "all in one group"
+    for row in found.rows:  # the file of a killed part may end anywhere, so any part of a run may tell
+        files = list((place / row.name).glob("wandb/offline-run-*/run-*.wandb"))
+        assert any(place.name.encode() in path.read_bytes() for path in files), "all in one group"
 
 
 def test_settings_are_crossed_and_threads_shared_out() -> None:
