@@ -48,7 +48,7 @@ def _trained(stages: Stages, stage: str) -> dict[str, Any]:
     path = stages.run_of(stage)
     assert path is not None
     status = read_status(path)
-    known = {name: rows[-1][1] for name, rows in read_metrics(path / "metrics.csv").items() if rows}
+    known = {name: rows[-1][1] for name, rows in read_metrics(path).items() if rows}
     figures = {
         name.split("/", 1)[1]: value for name, value in known.items() if name.startswith(("val/", "validation/"))
     }
