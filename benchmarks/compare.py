@@ -74,9 +74,7 @@ def main() -> None:
         print(
             f"turn {turn + 1}: alone {alone:,.0f} steps/s; {count} at once {together:,.0f} each, {kept[-1]:.0%} of that"
         )
-        print(
-            f"        by wall clock {wall:,.0f}, {walls[-1]:.0%} of {count} x alone, imports and evaluation included"
-        )
+        print(f"        by wall clock {wall:,.0f}, {walls[-1]:.0%} of {count} x alone, imports and evaluation included")
     print(f"median {statistics.median(kept):.0%} of a single run per core; wall clock {statistics.median(walls):.0%}")
 
 
