@@ -38,7 +38,8 @@ def coco(found: Sequence[Detections], truth: Sequence[Truth]) -> dict[str, float
     """
     if not any((~t.ignore).any() for t in truth):
         return {"map": math.nan, "map50": math.nan}
-    metric = MeanAveragePrecision(backend="pycocotools", class_metrics=False)
+    # all pictures are here already: without this, rank 0 of several would wait for the others
+    metric = MeanAveragePrecision(backend="pycocotools", class_metrics=False, sync_on_compute=False)
     metric.warn_on_many_detections = False
     predictions = [
         {"boxes": torch.from_numpy(d.boxes), "scores": torch.from_numpy(d.scores), "labels": torch.from_numpy(d.labels)}
