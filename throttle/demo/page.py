@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import os
@@ -52,15 +53,23 @@ def _trained(stages: Stages, stage: str) -> dict[str, Any]:
     figures = {
         name.split("/", 1)[1]: value for name, value in known.items() if name.startswith(("val/", "validation/"))
     }
-    clipped = next((value for name, value in known.items() if name.endswith("/fraction")), None)
+    clipped = _clipped(path / f"clip_{stage}.csv")
     text = f"{status.step:,} optimiser steps, {status.state}"
     if clipped is not None:
-        text += f"; gradients were clipped in {100 * clipped:.0f}% of the last updates"
+        text += f"; {100 * clipped:.0f}% of the updates were clipped"
     if figures:
         text += "; on pictures and scenes not trained on: " + ", ".join(
             f"{name} {value:.3g}" for name, value in sorted(figures.items())[:6]
         )
     return {"text": text, "figures": figures, "links": {"run": str(path)}}
+
+
+def _clipped(file: Path) -> float | None:
+    """Share of the updates that were clipped, None where nothing says so."""
+    with suppress(OSError, KeyError, ValueError), open(file, newline="", encoding="utf-8") as rows:
+        flags = [float(row["clipped"]) for row in csv.DictReader(rows)]
+        return sum(flags) / len(flags) if flags else None
+    return None
 
 
 def _compared(stages: Stages) -> dict[str, Any]:

@@ -30,13 +30,26 @@ def progress(runs: Path, datasets: Path | None = None) -> dict[str, Any]:
         for file in runs.glob(f"{pattern}/status.json"):
             with suppress(UserError, OSError):
                 found.append(_run(runs, file.parent))
+    for file in runs.glob("*/report.html"):  # of a demonstration whose stages were done one by one
+        if not (file.parent / "status.json").exists():
+            with suppress(OSError):
+                found.append(_report(runs, file))
     found.sort(key=lambda row: row["created"], reverse=True)
     return {"runs": found[:200], "datasets": _datasets(datasets) if datasets is not None else []}
 
 
+def _report(root: Path, file: Path) -> dict[str, Any]:
+    written = file.stat().st_mtime
+    return {
+        "name": file.parent.name, "kind": "report", "state": "finished", "step": 0, "total": 0, "message": "",
+        "created": written, "age": round(max(0.0, time.time() - written), 1), "took": 0.0,
+        "pages": [str(file.relative_to(root))],
+    }  # fmt: skip
+
+
 def _run(root: Path, path: Path) -> dict[str, Any]:
     status = read_status(path)
-    pages = sorted(path.glob("*.html")) + sorted(path.glob("*.mp4")) + sorted(path.glob("*.png"))
+    pages = [page for pattern in ("*.html", "report/*.html", "*.mp4", "*.png") for page in sorted(path.glob(pattern))]
     return {
         "name": str(path.relative_to(root)),
         "kind": status.kind,

@@ -100,6 +100,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[View]:
         "<p>what came of it</p><script>fetch('/api/order', {method: 'POST'})</script>"
     )
     run.finish("finished")
+    (runs / "alone").mkdir()  # a demonstration whose stages were done one by one
+    (runs / "alone" / "report.html").write_text("<p>all of it</p>")
     (runs / "secret.key").write_text("not to be seen")
     (runs / ".hidden.html").write_text("not to be seen")
     with view("--runs", str(runs)) as started:
@@ -135,7 +137,7 @@ def test_the_page_shows_and_steers_the_world(own: View, tmp_path: Path) -> None:
         browser.until("$('runs').textContent.includes('tried') && $('runs').textContent.includes('finished')")
         browser.picture(tmp_path / "page.png")
         assert (tmp_path / "page.png").stat().st_size > 20_000
-        link = browser.value("document.querySelector('#runs a').href")
+        link = browser.value("document.querySelector('#runs a[href*=tried]').href")
         assert not browser.errors
         browser.open(link)
         browser.until("document.body && document.body.textContent.includes('what came of it')")
@@ -180,6 +182,13 @@ def test_a_bad_order_is_refused(own: View, body: bytes, status: int) -> None:
     got = own.ask("/api/order", "POST", body, Origin=origin, Content_Type="application/json")
     assert got[0] == status, got
     assert "error" in got[1]
+
+
+def test_runs_and_reports_are_listed(own: View) -> None:
+    rows = own.ask("/api/stages")[1]["runs"]
+    assert {(row["kind"], row["state"]) for row in rows} == {("control", "finished"), ("report", "finished")}
+    for row in rows:
+        assert own.ask(f"/runs/{row['pages'][0]}")[0] == 200
 
 
 def test_garbage_does_not_end_it(own: View) -> None:
