@@ -28,7 +28,10 @@ class Module(lightning.LightningModule):
         raise NotImplementedError
 
     def validation_figures(self, results: list[Any]) -> dict[str, float]:
-        """Figures of the whole validation set from the results of its batches, in order."""
+        """Figures of the whole validation set from the results of its batches, in order.
+
+        Called by rank 0 alone: it must not wait for other processes.
+        """
         raise NotImplementedError
 
     def parameter_groups(self, config: TrainConfig) -> list[dict[str, Any]]:
