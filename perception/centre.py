@@ -221,7 +221,7 @@ def _shared(count: Tensor | float, like: Tensor, least: float = 1.0) -> Tensor:
     total = torch.as_tensor(count, dtype=torch.float32, device=like.device).detach().clone()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(total)
-        total /= torch.distributed.get_world_size()
+        return total.clamp(min=least) / torch.distributed.get_world_size()
     return total.clamp(min=least)
 
 
