@@ -156,9 +156,8 @@ def test_every_preset_is_a_plan_with_a_question(preset: str) -> None:
     ],
 )
 def test_what_cannot_be_is_one_line(
-    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "1")
     small = ["--config", str(ROOT / "configs/compare/small.yaml")]
     start = [] if "--resume" in options else small
     code = main(["compare", "control", *start, "--runs", str(tmp_path), "--tracking.wandb", "disabled", *options])

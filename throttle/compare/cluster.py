@@ -10,6 +10,7 @@ import dataclasses
 import io
 import logging
 import shutil
+import socket
 import tarfile
 import tempfile
 import time
@@ -22,6 +23,7 @@ from throttle.compare.scheduler import Show
 from throttle.compare.worker import Job, work
 from throttle.stopping import StopSignal
 
+CONNECT_SECONDS = 5.0
 RETRIES = 2
 """How often a run is begun anew whose node went away."""
 log = logging.getLogger(__name__)
@@ -75,6 +77,7 @@ def run_on_cluster(address: str, jobs: Sequence[Job], show: Show) -> dict[str, s
         raise UserError("--ray needs Ray: pip install 'throttle-drive[ray]'") from None
     mine = not ray.is_initialized()
     if mine:
+        _probe(address)
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -84,6 +87,17 @@ def run_on_cluster(address: str, jobs: Sequence[Job], show: Show) -> dict[str, s
     finally:
         if mine:
             ray.shutdown()
+
+
+def _probe(address: str) -> None:
+    """Raise UserError where nobody listens: Ray's own client may end the whole process over it."""
+    host, _, port = address.rsplit("/", 1)[-1].rpartition(":")
+    if not port.isdigit():
+        return  # "local", "auto": Ray looks by itself
+    try:
+        socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--ray {address}: no Ray cluster there ({error})") from None
 
 
 def _drive(ray: Any, jobs: Sequence[Job], show: Show) -> dict[str, str]:
