@@ -81,6 +81,7 @@ SCRIPT = [sys.executable, "-m", "throttle.cli", "compare", "control", "--config"
           "--control.checkpoint_every", "500", "--tracking.tensorboard", "false"]  # fmt: skip
 
 
+@pytest.mark.slow  # when the kill falls is the machine's choice
 def test_killed_at_any_moment_it_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline", "COLUMNS": "200"}
     options = {"cwd": tmp_path, "env": environment, "text": True}
