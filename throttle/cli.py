@@ -41,6 +41,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "data info": ("throttle.commands.data_info", "what a dataset holds"),
     "data check": ("throttle.commands.data_check", "whether a dataset is whole"),
     "data view": ("throttle.commands.data_view", "contact sheets, videos and rerun recordings of a dataset"),
+    "data export": ("throttle.commands.data_export", "a dataset in the format of LeRobot v3"),
     "sim serve": ("throttle.commands.sim_serve", "the CARLA-compatible server"),
     "sim render": ("throttle.commands.sim_render", "a picture or a video of a town from any pose"),
     "sim view": ("throttle.commands.sim_view", "a running world in a browser page: camera, map, progress of runs"),

@@ -15,48 +15,81 @@ AVOID = 4
 STATIC = 6
 ROOM = 0.55
 """Metres kept beside what is passed."""
-WAIT_VEHICLE, WAIT_LONG = 6.0, 40.0
-"""Seconds that the ego stands behind a vehicle before it passes it: one that stands alone, one that may queue."""
-QUEUE, JUNCTION_NEAR = 14.0, 40.0
+WAIT_VEHICLE, WAIT_LONG = 4.0, 40.0
+"""Seconds that a vehicle stands ahead before the ego passes it: one that stands alone, one that may queue."""
+QUEUE, AT_JUNCTION = 14.0, 15.0
 """Metres ahead of a vehicle within which another, or a junction, explains why it stands."""
+CROSSING = 10.0
+"""Metres ahead of a vehicle within which a pedestrian on the road explains why it stands."""
+STAND_OFF = 9.0
+"""Metres kept at rest to what stands for no reason that will pass: room to steer round it."""
 PACE = 4.0
 """m/s at which the ego passes."""
+PEDESTRIAN = 5
 
 
 @part
-def queues(path, bodies, kinds, number, lead, at):
-    """A vehicle may stand because of another just ahead of it."""
-    for b in range(number):
-        if b == lead or kinds[b] >= 5:
-            continue
-        n = p.nearest_point(path, bodies[b, B_X], bodies[b, B_Y], -1)
-        gap = n - p.BEHIND - at
-        aside = (bodies[b, B_Y] - path[n, p.Y]) * path[n, p.COS] - (bodies[b, B_X] - path[n, p.X]) * path[n, p.SIN]
-        if 0.0 < gap < QUEUE and abs(aside) < 2.0:
-            return True
-    return False
+def queue_of(path, bodies, kinds, number, lead):
+    """(why, u where the last of them ends) of vehicle `lead`: 0 it stands alone, 1 others or a pedestrian just ahead of
+    it may be why it stands."""
+    n = p.nearest_point(path, bodies[lead, B_X], bodies[lead, B_Y], -1)
+    at, end = float(n - p.BEHIND), float(n - p.BEHIND) + bodies[lead, B_LENGTH]
+    why, found = 0, True
+    while found:
+        found = False
+        for b in range(number):
+            if b == lead or kinds[b] > PEDESTRIAN:
+                continue
+            n = p.nearest_point(path, bodies[b, B_X], bodies[b, B_Y], -1)
+            u = float(n - p.BEHIND)
+            aside = (bodies[b, B_Y] - path[n, p.Y]) * path[n, p.COS] - (bodies[b, B_X] - path[n, p.X]) * path[n, p.SIN]
+            if n >= p.POINTS - 1 or u <= at or abs(aside) > 2.0:
+                continue
+            if kinds[b] == PEDESTRIAN:
+                if u - end < CROSSING:
+                    why = 1
+            elif u - at < QUEUE:
+                at, end = u, u + bodies[b, B_LENGTH]
+                why, found = 1, True
+                break
+    return why, end
 
 
 @part
-def go_round(lanes, grid, path, ego, bodies, kinds, number, lead, memory, entry, along):
+def stands_alone(lanes, path, bodies, kinds, number, lead, entry):
+    """No junction, vehicle or pedestrian ahead of it explains why body `lead` stands. entry: u of the next junction."""
+    if kinds[lead] == STATIC:
+        return True
+    n = p.nearest_point(path, bodies[lead, B_X], bodies[lead, B_Y], -1)
+    at = n - p.BEHIND
+    if at < entry < at + AT_JUNCTION or p.junction_of(lanes, path, n) >= 0:
+        return False
+    why, _ = queue_of(path, bodies, kinds, number, lead)
+    return why == 0
+
+
+@part
+def go_round(lanes, grid, path, ego, bodies, kinds, number, lead, alone, memory, entry, along):
     """Begin to go round body `lead` where it stands for no reason that will pass and there is room: writes `memory`."""
     half, width, speed = ego[6], ego[7], max(ego[5], 0.0)
     body = bodies[lead]
     n = p.nearest_point(path, body[B_X], body[B_Y], -1)
     at = n - p.BEHIND
-    stall = memory[AVOID + 1]
+    stall, last = memory[AVOID + 1], -1.0
     if kinds[lead] != STATIC:
-        if stall < WAIT_VEHICLE:
+        if stall < (WAIT_VEHICLE if alone else WAIT_LONG):
             return
-        if at < entry < at + JUNCTION_NEAR or p.junction_of(lanes, path, n) >= 0:
+        if at < entry < at + AT_JUNCTION or p.junction_of(lanes, path, n) >= 0:
             return
-        if stall < WAIT_LONG and queues(path, bodies, kinds, number, lead, at):
-            return
+        if not alone:
+            _, last = queue_of(path, bodies, kinds, number, lead)
+            if last + AT_JUNCTION > entry > at:
+                return
     c = abs(body[B_COS] * path[n, p.COS] + body[B_SIN] * path[n, p.SIN])
     s = abs(body[B_SIN] * path[n, p.COS] - body[B_COS] * path[n, p.SIN])
     long, wide = body[B_LENGTH] * c + body[B_WIDTH] * s, body[B_LENGTH] * s + body[B_WIDTH] * c
     aside = (body[B_Y] - path[n, p.Y]) * path[n, p.COS] - (body[B_X] - path[n, p.X]) * path[n, p.SIN]
-    begin, end = at - long - half - 1.0, at + long + half + 1.0
+    begin, end = at - long - half - 1.0, max(at + long, last) + half + 1.0
     ramp = min(max(begin - 0.5, 4.0), 12.0)
     right, left = aside + wide + width + ROOM, aside - wide - width - ROOM
     for attempt in range(2):
@@ -96,8 +129,8 @@ def free_beside(path, bodies, kinds, number, lead, begin, end, side, width, half
         same = bodies[b, B_COS] * path[n, p.COS] + bodies[b, B_SIN] * path[n, p.SIN]
         if abs(aside - side) > width + bodies[b, B_WIDTH] + 0.6 + 0.5 * (kinds[b] == 5):
             continue
-        if n in (0, p.POINTS - 1):
-            continue
+        if n in (0, p.POINTS - 1) or (u < -half and abs(aside) < width + 0.5):
+            continue  # far away, or right behind the ego: it follows
         pace = bodies[b, B_VX] * path[n, p.COS] + bodies[b, B_VY] * path[n, p.SIN]
         reach = bodies[b, B_LENGTH] + half
         if begin - ramp - reach - 2.0 < u < end + ramp + reach + 2.0:

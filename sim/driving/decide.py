@@ -10,7 +10,7 @@ import numpy as np
 
 from contracts.plan import PATH_POINTS, SPEED_STEPS
 from sim.driving import path as p
-from sim.driving.avoid import AVOID, BEGIN, END, LEFT_RAMP, SIDE, go_round
+from sim.driving.avoid import AVOID, BEGIN, END, LEFT_RAMP, SIDE, STAND_OFF, go_round, stands_alone
 from sim.driving.forecast import (
     B_COS,
     B_LENGTH,
@@ -189,7 +189,7 @@ def decide(
     ignored = np.zeros(MOST_FORECASTS, np.bool_)
     others = 0
     way, chain = np.empty((MOST_WAYS, 4)), np.empty(CHAIN, np.int64)
-    blocked, standing_lead, lead_at = FAR, -1, FAR
+    blocked, standing_lead, lead_at, lead_row = FAR, -1, FAR, -1
     for b in range(number):
         body = bodies[b]
         dx, dy = body[B_X] - ego[E_X], body[B_Y] - ego[E_Y]
@@ -212,17 +212,17 @@ def decide(
             continue  # beside or under the ego
         leads = now and (kind == STATIC or (kind != PEDESTRIAN and (same > 0.5 or pace_of < STANDING)))
         if leads:
+            row = -1
             if count < MOST_AHEAD:
+                row = count
                 ahead[count, AT], ahead[count, PACE] = first, max(along_path, 0.0)
                 ahead[count, GAP] = 2.0
                 ahead[count, WHY] = OBSTACLE if kind == STATIC else LEAD
-                if kind == STATIC:
-                    ahead[count, GAP] = 6.0
                 count += 1
             if along_path < 1.5 and first < blocked:
                 blocked = first
             if first < lead_at:
-                lead_at = first
+                lead_at, lead_row = first, row
                 standing_lead = b if pace_of < STANDING else -1
             continue
         if kind == STATIC:
@@ -256,6 +256,10 @@ def decide(
             why[others] = JUNCTION
             others += clears(low[others], high[others])
 
+    alone = standing_lead >= 0 and stands_alone(lanes, path, bodies, kinds, number, standing_lead, entry)
+    if alone and lead_row >= 0:
+        ahead[lead_row, GAP] = STAND_OFF
+
     # do not stop in a junction: wait before it while the road behind it is full
     if entry < FAR and blocked < leave + 2.0 * half + 2.0 and blocked > entry and count < MOST_AHEAD and ours > 0:
         ahead[count, AT], ahead[count, PACE], ahead[count, GAP], ahead[count, WHY] = entry - BEFORE_LINE, 0.0, 0.3, LEAD
@@ -288,10 +292,10 @@ def decide(
         memory[WAIT] += dt
     elif speed > 2.0:
         memory[WAIT] = 0.0
-    stalled = standing_lead >= 0 and lead_at < half + 12.0 + 2.0 * speed
-    memory[STALL] = memory[STALL] + dt if stalled and speed < 2.0 else 0.0
-    if standing_lead >= 0 and memory[LEFT_RAMP] <= 0.0 and lead_at < half + 40.0:
-        go_round(lanes, grid, path, ego, bodies, kinds, number, standing_lead, memory, entry, along)
+    stalled = standing_lead >= 0 and lead_at < half + 40.0
+    memory[STALL] = memory[STALL] + dt if stalled else 0.0
+    if stalled and memory[LEFT_RAMP] <= 0.0:
+        go_round(lanes, grid, path, ego, bodies, kinds, number, standing_lead, alone, memory, entry, along)
     write(path, ego, velocity, out_path, out_speed)
     return reason
 

@@ -41,6 +41,9 @@ HARD_RED, HARD_YELLOW, HARD_YIELD = 7.0, 3.5, 4.0
 SIDEWAYS, SIDEWAYS_TIME = 0.3, 2.0
 """m/s across a lane from which a vehicle is taken to go on so, and for how many seconds."""
 
+SETTLE_TIME, SETTLE_WAY = 4.0, 8.0
+"""Seconds, and at least metres of way, in which a vehicle comes back to the middle of its lane."""
+
 
 @part
 def ways(lanes, grid, body, out):
@@ -175,8 +178,8 @@ def follow(lanes, chain, s, lat, body, speed, across, hold, path, strip, low, hi
         aside = lat
         if abs(across) > SIDEWAYS:
             aside = lat + across * min(t * PERIOD, SIDEWAYS_TIME)
-        elif t > 0:
-            aside = lat * max(1.0 - t * PERIOD / 4.0, 0.0)
+        elif t > 0:  # back to the middle of its lane as it goes; who stands stays where it is
+            aside = lat * max(1.0 - min(t * PERIOD / SETTLE_TIME, (total - s) / SETTLE_WAY), 0.0)
         if t == 0:
             x, y, cos, sin = body[B_X], body[B_Y], body[B_COS], body[B_SIN]
         else:
