@@ -29,6 +29,8 @@ AROUND = 60.0
 """Metres around within which traffic counts for the minimum speed."""
 CHECKS = 4
 """Minimum-speed checks on a route."""
+PUSHED = 15.0
+"""m/s^2 that no pedal gives: a greater change of speed is the push of a collision."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Referee:
         self._touched: set[int] = set()
         self._blocked, self._allowed, self._done = 0.0, ALLOWED, 0.0
         self._time: float | None = None
+        self._before = 0.0
         self._speeds: list[float] = []
         self._own = self._traffic = 0.0
 
@@ -92,11 +95,16 @@ class Referee:
         touched = self._contacts(around)
         if self._time is None:
             self._time, self._touched = around.time, {i for i, _ in touched}
+            self._before = around.ego.speed
             return []
         dt = max(around.time - self._time, 0.0)
         self._time = around.time
         self.seconds += dt
         speed = abs(around.ego.speed)
+        # who stood when it was hit is no longer at rest afterwards, and who ran into a wall is
+        pushed = abs(around.ego.speed - self._before) > PUSHED * dt
+        at_contact = abs(self._before) if pushed else speed
+        self._before = around.ego.speed
         moved = speed * dt
         self.distance += moved
         found: list[Infraction] = []
@@ -104,7 +112,7 @@ class Referee:
         for other, cls in touched:
             if other in self._touched:
                 continue
-            if speed < STANDING:
+            if at_contact < STANDING:
                 self.forgiven += 1
             else:
                 found.append(Infraction(kind_of(cls), around.time, place, other))

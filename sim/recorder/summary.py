@@ -19,13 +19,14 @@ BANDS = (10.0, 20.0, 40.0, 80.0)
 class Summary:
     """splits: split -> episodes, rows, pictures, km, mean driving score. classes: category -> objects by distance band.
 
-    weathers, scenarios, towns, ended, reasons, events: name -> count. size: bytes.
+    situations: scenario -> episodes, share completed, mean driving score, infractions. weathers, towns, ended, reasons,
+    events: name -> count. size: bytes.
     """
 
     splits: dict[str, dict[str, float]]
     classes: dict[str, list[int]]
+    situations: dict[str, dict[str, float]]
     weathers: dict[str, int]
-    scenarios: dict[str, int]
     towns: dict[str, int]
     ended: dict[str, int]
     reasons: dict[str, int]
@@ -43,6 +44,7 @@ def summary(data: Dataset) -> Summary:
     reasons: Counter[str] = Counter()
     events: Counter[str] = Counter()
     perturbed = rows = 0
+    infractions: Counter[str] = Counter()
     for split in schema.SPLITS:
         mine = [e for e in data.episodes if e["split"] == split]
         metres = 0.0
@@ -51,7 +53,9 @@ def summary(data: Dataset) -> Summary:
             speed = table["ego"].combine_chunks().flatten().to_numpy().reshape(-1, 6)[:, 0]
             metres += float(np.abs(speed).sum()) / data.info["fps"]
             reasons.update(table["reason"].to_pylist())
-            events.update(kind for row in table["events"].to_pylist() for kind in row)
+            counted_here = [kind for row in table["events"].to_pylist() for kind in row]
+            events.update(counted_here)
+            infractions[episode["scenario"]] += len(counted_here)
             perturbed += sum(table["perturbed"].to_pylist())
             rows += table.num_rows
         splits[split] = {
@@ -71,8 +75,18 @@ def summary(data: Dataset) -> Summary:
     def counted(key: str) -> dict[str, int]:
         return dict(sorted(Counter(str(e[key]) for e in data.episodes).items()))
 
+    situations = {}
+    for name in sorted({e["scenario"] for e in data.episodes}):
+        mine = [e for e in data.episodes if e["scenario"] == name]
+        situations[name] = {
+            "episodes": len(mine),
+            "completed": float(np.mean([e["ended"] == "completed" for e in mine])),
+            "driving_score": float(np.mean([e["driving_score"] for e in mine])),
+            "infractions": infractions[name],
+        }
+
     return Summary(
-        splits, classes, counted("weather"), counted("scenario"), counted("town"), counted("ended"),
+        splits, classes, situations, counted("weather"), counted("town"), counted("ended"),
         dict(reasons.most_common()), dict(events.most_common()), dict(sorted(lights.items())),
         perturbed / max(rows, 1), sum(entry["size"] for entry in hashes.values()),
     )  # fmt: skip

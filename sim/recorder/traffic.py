@@ -19,6 +19,8 @@ WALKERS_REACH = 60.0
 """Metres from the route within which pedestrians begin."""
 NEAR, STANDS, ASIDE = 8.0, 4, 4
 """Metres from the ego within which pedestrians may stand for STANDS seconds; then they walk aside for ASIDE seconds."""
+WAY = 2.5
+"""Metres to each side of the ego's middle that are its way."""
 TRIES = 12
 """Places on the navigation mesh looked at for each pedestrian."""
 
@@ -47,11 +49,13 @@ class Crowd:
         self._stood: dict[int, int] = {}
         self._leaving: dict[int, int] = {}
 
-    def tend(self, x: float, y: float, yaw: float) -> None:
-        """Call once a second with the pose of the ego.
+    def tend(self, x: float, y: float, yaw: float, waits: bool) -> None:
+        """Call once a second with the pose of the ego and whether it stands.
 
-        Who has stood close to it for some calls walks aside for some seconds and then goes somewhere else.
+        Who has stood close to it for some calls, or has been in its way for as long while it stood, walks aside for
+        some seconds and then goes somewhere else.
         """
+        cos, sin = math.cos(yaw), math.sin(yaw)
         for walker, mind in self._walkers:
             number = walker.id
             if number in self._leaving:
@@ -62,13 +66,16 @@ class Crowd:
                     self._send(mind)
                 continue
             here, speed = walker.get_location(), walker.get_velocity()
-            stands = abs(speed.x) + abs(speed.y) < 0.1 and math.hypot(here.x - x, here.y - y) < NEAR
-            self._stood[number] = self._stood.get(number, 0) + 1 if stands else 0
+            ahead = (here.x - x) * cos + (here.y - y) * sin
+            aside = (here.y - y) * cos - (here.x - x) * sin
+            stands = abs(speed.x) + abs(speed.y) < 0.1 and math.hypot(ahead, aside) < NEAR
+            hinders = waits and 0.0 < ahead < NEAR and abs(aside) < WAY
+            self._stood[number] = self._stood.get(number, 0) + 1 if stands or hinders else 0
             if self._stood[number] >= STANDS:
                 self._stood[number], self._leaving[number] = 0, ASIDE
-                side = 1.0 if (here.y - y) * math.cos(yaw) > (here.x - x) * math.sin(yaw) else -1.0
+                side = 1.0 if aside > 0.0 else -1.0
                 mind.stop()
-                way = carla.Vector3D(-side * math.sin(yaw), side * math.cos(yaw), 0.0)
+                way = carla.Vector3D(-side * sin, side * cos, 0.0)
                 walker.apply_control(carla.WalkerControl(way, 1.3, False))
 
     def _send(self, mind: Any) -> None:

@@ -39,6 +39,13 @@ def run(arguments: Namespace) -> int:
             f"{row['driving_score']:.1f}",
         )  # fmt: skip
     console.print(table)
+    table = Table("scenario", "episodes", "completed", "driving score", "infractions")
+    for name, row in found.situations.items():
+        table.add_row(
+            name or "plain traffic", f"{row['episodes']:.0f}", f"{100 * row['completed']:.0f}%",
+            f"{row['driving_score']:.1f}", f"{row['infractions']:.0f}",
+        )  # fmt: skip
+    console.print(table)
     if data.info["cameras"]:
         ends = ["0", *(f"{b:.0f}" for b in BANDS)]
         table = Table("objects", *(f"{a}..{b} m" for a, b in pairwise(ends)), "all")
@@ -46,10 +53,10 @@ def run(arguments: Namespace) -> int:
             table.add_row(name, *(f"{n:,}" for n in bands), f"{sum(bands):,}")
         console.print(table)
     for title, counts in (
-        ("towns", found.towns), ("weather", found.weathers), ("scenarios", found.scenarios), ("ended", found.ended),
+        ("towns", found.towns), ("weather", found.weathers), ("ended", found.ended),
         ("speed followed (rows)", found.reasons), ("infractions", found.events), ("lights seen", found.lights),
     ):  # fmt: skip
-        text = ", ".join(f"{name or 'plain traffic'} {count:,}" for name, count in counts.items()) or "none"
+        text = ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
         console.print(f"{title}: {text}", highlight=False, soft_wrap=True)
     console.print(f"noise on the wheel: {100 * found.perturbed:.1f}% of rows", highlight=False)
     return 0
