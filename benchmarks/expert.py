@@ -25,7 +25,15 @@ import numpy as np  # noqa: E402
 
 from sim import metrics  # noqa: E402
 from sim.driving.baselines import constant_velocity, lane_follower  # noqa: E402
-from sim.driving.batch import Batch, BatchConfig, Evaluation, Planner, RowsPlanner  # noqa: E402
+from sim.driving.batch import (  # noqa: E402
+    CLEAR,
+    START_SPEED,
+    Batch,
+    BatchConfig,
+    Evaluation,
+    Planner,
+    RowsPlanner,
+)
 from sim.driving.expert import ExpertPlanner  # noqa: E402
 from sim.driving.routes import named_routes  # noqa: E402
 from sim.roads import load, towns  # noqa: E402
@@ -36,6 +44,8 @@ PLANNERS = {
     "constant velocity": lambda: RowsPlanner(constant_velocity),
 }
 SCORE = "carla-lb-2.0"
+STEP, WARM_UP = 0.05, 2.0
+"""Seconds a step of a server, and in which its traffic gets going before the ego sets off."""
 
 
 class Timed:
@@ -131,13 +141,16 @@ def on_server(args: argparse.Namespace, town: str, port: int) -> list[dict[str, 
     seconds = sum(d.seconds for d in drives)
     row = line(town, f"{args.cars} cars", Evaluation("expert", tuple(drives)), 0.0)
     row.pop("ms a plan")
-    row["ticks/s"] = round(seconds / 0.05 / (time.perf_counter() - began))
+    row["ticks/s"] = round(seconds / STEP / (time.perf_counter() - began))
     show([row], header=town == args.towns[0])
     return [row]
 
 
 def one_route(sim: Any, network: Any, named: Any, cars: int, seed: int) -> Any:
-    """One route in a fresh episode with `cars` vehicles of the Traffic Manager."""
+    """One route in a fresh episode with `cars` vehicles of the Traffic Manager around it.
+
+    As in a batch, nobody is within CLEAR metres of the ego at the begin, and it comes in at half the speed limit.
+    """
     import carla
 
     from sim.driving.carla_view import CarlaView
@@ -148,21 +161,34 @@ def one_route(sim: Any, network: Any, named: Any, cars: int, seed: int) -> Any:
     x, y, z, yaw = named.start
     pose = carla.Transform(carla.Location(x, y, z + 0.1), carla.Rotation(yaw=math.degrees(yaw)))
     ego = sim.spawn("vehicle.tesla.model3", pose, role_name="hero")
+    ego.apply_control(carla.VehicleControl(brake=1.0))
     manager = sim.traffic_manager(seed)
-    points = [p for p in sim.map.get_spawn_points() if p.location.distance(pose.location) > 20.0]
     rng = np.random.default_rng(seed)
-    rng.shuffle(points)
     library = sim.world.get_blueprint_library().filter("vehicle.*")
     models = [b for b in library if int(b.get_attribute("number_of_wheels")) == 4]
+    points = around(named, [p for p in sim.map.get_spawn_points() if p.location.distance(pose.location) > CLEAR], cars)
+    rng.shuffle(points)
     others = [sim.world.try_spawn_actor(models[int(rng.integers(len(models)))], point) for point in points[:cars]]
     others = [actor for actor in others if actor is not None]
     sim.own(*others)
     sim.tick()
     for actor in others:
         actor.set_autopilot(True, manager.get_port())
+    for _ in range(round(WARM_UP / STEP)):
+        sim.tick()
+    speed = START_SPEED * float(network.lane_tables().speed_limit[named.route.lane[0]])
+    ego.apply_control(carla.VehicleControl())
+    ego.set_target_velocity(carla.Vector3D(speed * math.cos(yaw), speed * math.sin(yaw), 0.0))
     sim.tick()
     view = CarlaView(sim, ego)
     return drive_route(sim, ego, view, Expert(view.network, named.route), limit=400.0)
+
+
+def around(named: Any, points: list[Any], cars: int) -> list[Any]:
+    """The spawn points nearest to a route, twice as many as cars: traffic that is elsewhere is none."""
+    line = np.stack([named.route.x, named.route.y], 1)[::5]
+    gap = [float(np.min(np.hypot(line[:, 0] - p.location.x, line[:, 1] - p.location.y))) for p in points]
+    return [points[k] for k in np.argsort(gap, kind="stable")[: 2 * cars]]
 
 
 def main() -> None:

@@ -251,12 +251,12 @@ class Simulator:
 
     def tick(self) -> int:
         """One step in synchronous mode (elsewhere the next frame); returns the frame. Raises ServerLost."""
-        before = self.world.get_snapshot().frame
+        before = int(self.world.get_snapshot().frame)
         try:
             if self.config.delta is None:
                 return int(self.world.wait_for_tick(self.config.timeout).frame)
             if self._herald is not None:
-                self._herald.tick_comes()
+                self._herald.tick_comes(before)
             return int(self.world.tick(self.config.timeout))
         except RuntimeError as error:
             # the answer may be late rather than lost: asking again would step twice

@@ -35,9 +35,10 @@ class Herald:
         herald.close()
         return None
 
-    def tick_comes(self) -> None:
-        """The client ticks now. Returns when the server knows it."""
-        self._call("throttle_tick_comes")
+    def tick_comes(self, frame: int) -> None:
+        """The client ticks now, from this frame on. Does not wait: what arrives after the tick says so by its frame."""
+        with suppress(OSError):
+            self._connection.sendall(bytes(msgpack.packb([2, "throttle_tick_comes", [[False, ""], frame]])))
 
     def _call(self, name: str) -> bool:
         """The server did it."""

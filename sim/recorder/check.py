@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.recorder import schema
 from sim.recorder.files import digest_file
 from sim.recorder.reader import Dataset, DatasetError
 
 Progress = Callable[[int, int], None]
+SAME_BEGIN, SAME_END = 5.0, 15.0
+"""Metres within which two routes begin, and end, at the same place."""
 
 
 def problems(data: Dataset, progress: Progress = lambda done, total: None) -> Iterator[str]:
@@ -114,7 +118,7 @@ def _image(data: Dataset, record: dict[str, Any], hashes: dict[str, Any]) -> Ite
 
 
 def _leaks(data: Dataset) -> Iterator[str]:
-    """Routes, and towns of the test split, are in one split only."""
+    """Routes, and towns of the test split, are in one split only: by their names and by where they were driven."""
     splits: dict[str, set[str]] = {}
     towns: dict[str, set[str]] = {}
     for episode in data.episodes:
@@ -126,3 +130,21 @@ def _leaks(data: Dataset) -> Iterator[str]:
     for town, where in sorted(towns.items()):
         if "test" in where and len(where) > 1:
             yield f"town {town} is in the splits {', '.join(sorted(where))}"
+    try:
+        ways = [(e, *_ends(data, e["episode_index"])) for e in data.episodes if e["ended"] == "completed" and e["rows"]]
+    except DatasetError:
+        return  # named already
+    for (one, begin, end), (two, start, goal) in combinations(ways, 2):
+        if one["split"] == two["split"] or one["town"] != two["town"]:
+            continue
+        if np.hypot(*(begin - start)) < SAME_BEGIN and np.hypot(*(end - goal)) < SAME_END:
+            yield (
+                f"episodes {one['episode_index']} ({one['split']}) and {two['episode_index']} ({two['split']}) "
+                "were driven from the same place to the same place"
+            )
+
+
+def _ends(data: Dataset, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """x, y where an episode begins and ends."""
+    poses = data.driving(index, ["pose"])["pose"]
+    return np.array(poses[0].as_py()[:2]), np.array(poses[-1].as_py()[:2])

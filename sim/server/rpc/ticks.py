@@ -15,7 +15,7 @@ def throttle_will_announce_ticks(sim: Simulation) -> None:
 
 
 @void
-def throttle_tick_comes(sim: Simulation) -> None:
-    """The client is about to tick: its Traffic Manager begins its step."""
-    if sim.announcer is sim.caller:
+def throttle_tick_comes(sim: Simulation, frame: int) -> None:
+    """The client is about to tick from this frame on: its Traffic Manager begins its step. Too late is not heard."""
+    if sim.announcer is sim.caller and sim.frame <= frame:
         sim.announced = monotonic()

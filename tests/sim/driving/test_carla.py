@@ -1,4 +1,4 @@
-"""The expert on a CARLA server of our own, through the real client: what it sees, and a route driven to its end."""
+"""The expert on a CARLA server of our own, through the real client: what it sees and goes round, a route to its end."""
 
 from __future__ import annotations
 
@@ -79,12 +79,15 @@ def test_what_it_sees(sim: Simulator) -> None:
     around = view.look()
     assert (around.lights == LightState.GREEN).all()
     assert set(around.id.tolist()) == {other.id}
-    # and it stops behind the car that stands there
-    expert = Expert(view.network, named.route)
-    for step in steps(sim, ego, view, expert, limit=8.0):
+    # and it goes round the car that stands there, for no reason that will pass
+    expert, reasons = Expert(view.network, named.route), []
+    for step in steps(sim, ego, view, expert, limit=25.0):
         assert not step.infractions
-    gap = ego.get_location().distance(other.get_location()) - 2 * ego.bounding_box.extent.x
-    assert 0.8 < gap < 4.0
+        reasons.append(step.decision.reason)
+        if expert.tracker.along > 14.0 + 12.0:
+            break
+    assert expert.tracker.along > 14.0 + 12.0
+    assert "lead" in reasons
     sim.load("Alder")
 
 

@@ -102,6 +102,21 @@ def test_a_file_too_many_and_a_leak_are_named(copied):
     assert "is in the splits train, validation" in found
 
 
+def test_a_route_under_another_name_is_a_leak(copied):
+    import pyarrow as pa
+
+    table = pq.read_table(copied / "meta/episodes.parquet").to_pylist()
+    rows = pq.read_table(copied / schema.data_path(0))
+    moved = rows.set_column(0, "episode_index", pa.array([1] * rows.num_rows))
+    (copied / schema.data_path(1)).unlink()
+    pq.write_table(moved, copied / schema.data_path(1))
+    for episode in table[:2]:
+        episode["ended"] = "completed"
+    pq.write_table(pa.Table.from_pylist(table, schema=schema.EPISODES), copied / "meta/episodes.parquet")
+    found = "\n".join(problems(Dataset(copied)))
+    assert "episodes 0 (train) and 1 (validation) were driven from the same place to the same place" in found
+
+
 def test_what_is_no_dataset_says_so(tmp_path, copied):
     with pytest.raises(UserError, match="no dataset"):
         Dataset(tmp_path / "nothing")

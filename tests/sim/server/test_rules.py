@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgpack
 import numpy as np
+import pytest
 
 from sim.server.snapshot import STATE
 from tests.sim.server.conftest import Bare, ServerProcess, frame_number
@@ -209,6 +210,27 @@ def test_a_stalled_traffic_manager_is_woken(bare: Bare) -> None:
         pass
     else:
         raise AssertionError("one poke a tick is enough")
+    bare.asynchronous()
+    bare.value("destroy_traffic_manager", port)
+
+
+def test_a_client_that_announces_its_ticks_may_think_for_long(bare: Bare) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    assert bare.value("add_traffic_manager_running", ["127.0.0.1", port]) is True
+    bare.synchronous()
+    bare.call("throttle_will_announce_ticks")
+    frame = 0
+    for _ in range(4):
+        frame = bare.value("tick_cue")
+        bare.call("apply_batch", [], False)
+    frame = bare.value("tick_cue")
+    bare.call("throttle_tick_comes", frame - 1)  # of the tick that is over: it came too late
+    listener.settimeout(2.6)
+    with pytest.raises(TimeoutError):
+        listener.accept()
+    bare.call("throttle_tick_comes", frame)
+    listener.accept()[0].close()
     bare.asynchronous()
     bare.value("destroy_traffic_manager", port)
 
