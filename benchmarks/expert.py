@@ -2,9 +2,10 @@
 
     python benchmarks/expert.py [--towns Alder Gridley Marlin] [--routes 60] [--split test] [--densities 6] [--seeds 0]
         [--planners expert "lane follower" "constant velocity"] [--out FILE.json]
-    python benchmarks/expert.py --server [--routes 10] [--cars 40]      # real client, Traffic Manager, own server
+    python benchmarks/expert.py --server [--routes 10] [--cars 40] [--autopilot]    # real client, own server
 
-Batch: every route in a world of its own, judged by the world. Server: one after another, judged by the referee.
+Batch: every route in a world of its own, judged by the world. Server: one after another among
+vehicles of CARLA's Traffic Manager, judged by the referee; with --autopilot the Traffic Manager drives the ego, too.
 """
 
 from __future__ import annotations
@@ -135,18 +136,20 @@ def on_server(args: argparse.Namespace, town: str, port: int) -> list[dict[str, 
     with connect(ClientConfig(port=port, town=town)) as sim:
         network = load(town)
         for number, named in enumerate(named_routes(network, args.split, args.routes, args.seeds[0])):
-            referee = one_route(sim, network, named, args.cars, number)
+            referee = one_route(sim, network, named, args.cars, number, args.autopilot)
             result, events = referee.result(), tuple(referee.infractions)
             drives.append(Drive(named.name, town, number, referee.seconds, referee.ended, result, events, {}))
     seconds = sum(d.seconds for d in drives)
-    row = line(town, f"{args.cars} cars", Evaluation("expert", tuple(drives)), 0.0)
+    row = line(
+        town, f"{args.cars} cars", Evaluation("Traffic Manager" if args.autopilot else "expert", tuple(drives)), 0.0
+    )
     row.pop("ms a plan")
     row["ticks/s"] = round(seconds / STEP / (time.perf_counter() - began))
     show([row], header=town == args.towns[0])
     return [row]
 
 
-def one_route(sim: Any, network: Any, named: Any, cars: int, seed: int) -> Any:
+def one_route(sim: Any, network: Any, named: Any, cars: int, seed: int, autopilot: bool) -> Any:
     """One route in a fresh episode with `cars` vehicles of the Traffic Manager around it.
 
     As in a batch, nobody is within CLEAR metres of the ego at the begin, and it comes in at half the speed limit.
@@ -155,7 +158,7 @@ def one_route(sim: Any, network: Any, named: Any, cars: int, seed: int) -> Any:
 
     from sim.driving.carla_view import CarlaView
     from sim.driving.expert import Expert
-    from sim.driving.loop import drive_route
+    from sim.driving.loop import drive_route, hand_over
 
     sim.load(network.name.removesuffix(".xodr"))
     x, y, z, yaw = named.start
@@ -179,9 +182,11 @@ def one_route(sim: Any, network: Any, named: Any, cars: int, seed: int) -> Any:
     speed = START_SPEED * float(network.lane_tables().speed_limit[named.route.lane[0]])
     ego.apply_control(carla.VehicleControl())
     ego.set_target_velocity(carla.Vector3D(speed * math.cos(yaw), speed * math.sin(yaw), 0.0))
+    if autopilot:
+        hand_over(ego, manager, named.route)
     sim.tick()
     view = CarlaView(sim, ego)
-    return drive_route(sim, ego, view, Expert(view.network, named.route), limit=400.0)
+    return drive_route(sim, ego, view, Expert(view.network, named.route), 400.0, autopilot)
 
 
 def around(named: Any, points: list[Any], cars: int) -> list[Any]:
@@ -201,6 +206,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--planners", nargs="+", default=list(PLANNERS), choices=list(PLANNERS))
     parser.add_argument("--server", action="store_true")
+    parser.add_argument("--autopilot", action="store_true")
     parser.add_argument("--cars", type=int, default=40)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()

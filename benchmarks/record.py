@@ -1,7 +1,8 @@
 """Recording against rendering alone: pictures a second of `throttle record`, and of the renderer with nothing else.
 
 Both use as many processes as there are cores, each with one thread; a picture is all four outputs and a lidar scan.
-The towns' scenes are built before the clock starts.
+The towns' scenes are built before the clock starts. Between two pictures a recording drives: two steps of the
+simulation at 10 pictures a second (--every 1), ten at 2 a second (--every 5, the default of `throttle record`).
 
 python benchmarks/record.py
 """
@@ -125,23 +126,37 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--episodes", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--shots", type=int, default=60, help="pictures of an episode")
+    parser.add_argument("--every", type=int, nargs="+", default=[1, 5], help="rows from picture to picture")
     parser.add_argument("--pictures", type=int, default=150, help="of rendering alone, for each process")
     options = parser.parse_args()
     crew = len(os.sched_getaffinity(0))
-    config = RecordConfig(
-        towns=(TOWN,), train=options.episodes, validation=0, test=0, seconds=options.seconds, scenarios=("",)
-    )
-    before = render_alone(config, crew, options.pictures)
-    speed, size, seconds, figures = record(config, crew)
-    after = render_alone(config, crew, options.pictures)
-    alone = math.sqrt(before * after)
+    alone = render_alone(config_of(options, 1), crew, options.pictures)
     print(f"processes                     {crew}")
-    print(f"rendering alone               {alone:7.1f} pictures/s (before {before:.1f}, after {after:.1f})")
-    print(f"recording                     {speed:7.1f} pictures/s, {100 * speed / alone:.0f}% of rendering alone")
-    print(f"                              {size / 1000:7.1f} kB a picture (colour, labels, depth, lidar, rows)")
-    print(f"whole recording               {seconds:7.0f} s with the start of servers, {figures['rows']:.0f} rows")
-    print(f"expert, carla-lb-2.0          {figures['driving score']:7.1f} on these episodes")
+    print(f"rendering alone               {alone:7.1f} pictures/s", flush=True)
+    for every in options.every:
+        config = config_of(options, every)
+        speed, size, seconds, figures = record(config, crew)
+        after = render_alone(config, crew, options.pictures)
+        rate = f"{config.fps / every:g} pictures a second"
+        print(f"recording, {rate}")
+        print(f"  rendering alone afterwards  {after:7.1f} pictures/s")
+        print(
+            f"  recording                   {speed:7.1f} pictures/s, {100 * speed / math.sqrt(alone * after):.0f}% of "
+            f"rendering alone, {speed * every:.1f} rows/s"
+        )
+        print(f"                              {size / 1000:7.1f} kB a picture (colour, labels, depth, lidar, rows)")
+        print(f"  whole recording             {seconds:7.0f} s with the start of servers, {figures['rows']:.0f} rows")
+        print(f"  expert, carla-lb-2.0        {figures['driving score']:7.1f} on these episodes", flush=True)
+        alone = after
+
+
+def config_of(options: argparse.Namespace, every: int) -> RecordConfig:
+    """Episodes of plain traffic with so many pictures each."""
+    return RecordConfig(
+        towns=(TOWN,), train=options.episodes, validation=0, test=0, scenarios=("",), image_every=every,
+        seconds=options.shots * every / RecordConfig.fps, shortest=150.0,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import carla
@@ -16,6 +16,10 @@ from sim.driving.referee import Infraction, Referee
 from sim.driving.route import RouteTracker
 from sim.driving.surroundings import Surroundings
 from sim.driving.tracking import PlanTracker, Vehicle
+from sim.roads.routing import Route
+
+PATH_STEP = 5
+"""Metres from point to point of the path that a Traffic Manager is given."""
 
 
 class Driver(Protocol):
@@ -63,11 +67,13 @@ def steps(
     driver: Driver,
     change: Callable[[Step], Control] | None = None,
     limit: float = 600.0,
+    autopilot: bool = False,
 ) -> Iterator[Step]:
     """Drive until the referee ends the route or `limit` seconds have passed; a Step before each tick.
 
-    `change` may give the car another control than the driver's (noise). After the last step the referee of the Step
-    holds the result. The simulator must be in synchronous mode.
+    `change` may give the car another control than the driver's (noise). `autopilot`: a Traffic Manager has the car, the
+    driver only says what it would do. After the last step the referee of the Step holds the result. The simulator must
+    be in synchronous mode.
     """
     referee = Referee(driver.tracker)
     number, begin = 0, None
@@ -80,9 +86,13 @@ def steps(
             return
         decision = driver.act(around)
         step = Step(number, around, decision, decision.control, found, referee)
-        if change is not None:
-            step = Step(number, around, decision, change(step), found, referee)
-        apply(ego, step.applied)
+        if autopilot:
+            given = ego.get_control()
+            step = replace(step, applied=Control(given.throttle, given.brake, given.steer))
+        elif change is not None:
+            step = replace(step, applied=change(step))
+        if not autopilot:
+            apply(ego, step.applied)
         yield step
         sim.tick()
         number += 1
@@ -93,10 +103,22 @@ def apply(ego: Any, control: Control) -> None:
     ego.apply_control(carla.VehicleControl(control.throttle, control.steer, control.brake))
 
 
-def drive_route(sim: Simulator, ego: Any, view: CarlaView, driver: Driver, limit: float = 600.0) -> Referee:
+def hand_over(ego: Any, manager: Any, route: Route) -> None:
+    """Have a Traffic Manager drive the ego along a route, at the speed limit, keeping its lanes."""
+    pace = range(PATH_STEP, len(route.x), PATH_STEP)
+    path = [carla.Location(float(route.x[k]), float(route.y[k]), float(route.z[k])) for k in pace]
+    ego.set_autopilot(True, manager.get_port())
+    manager.auto_lane_change(ego, False)
+    manager.vehicle_percentage_speed_difference(ego, 0.0)
+    manager.set_path(ego, path)
+
+
+def drive_route(
+    sim: Simulator, ego: Any, view: CarlaView, driver: Driver, limit: float = 600.0, autopilot: bool = False
+) -> Referee:
     """Drive a route to its end; the referee holds what happened."""
     referee = None
-    for step in steps(sim, ego, view, driver, limit=limit):
+    for step in steps(sim, ego, view, driver, limit=limit, autopilot=autopilot):
         referee = step.referee
     if referee is None:
         raise ValueError("the route was over before it began")

@@ -23,11 +23,10 @@ Format: `throttle-dataset` version 1.
 | scenarios | {scenarios} |
 | cameras | {cameras} |
 | lidar | {lidar} |
-| driving score of the expert (carla-lb-2.0) | {score:.1f} on average, {completed} of {episodes} routes completed |
+| driving score (carla-lb-2.0) | {score:.1f} on average, {completed} of {episodes} routes completed |
 | seed | {seed} |
 
-No route is in two splits, and no town of `test` in another. The driver is a rule-based expert that sees the truth;
-steering noise is injected (column `perturbed`), so `control` is what the expert wanted and `applied` what the car got.
+No route is in two splits, and no town of `test` in another. {driver}
 Everything is simulated: no person or place in it is real.
 
 ```python
@@ -38,6 +37,13 @@ rows = pq.read_table("data/episode_000000.parquet")
 coco = json.load(open("annotations/train.json"))        # or pycocotools.coco.COCO("annotations/train.json")
 ```
 """
+
+_DRIVERS = {
+    "expert": "The driver is a rule-based expert that sees the truth;\nsteering noise is injected (column `perturbed`), so "
+    "`control` is what the expert wanted and `applied` what the car got.",
+    "traffic_manager": "The driver is CARLA's\nTraffic Manager: `applied` is what it gave the car; `plan.*`, `control` "
+    "and `reason` are what a rule-based\nexpert that sees the truth would have done there.",
+}
 
 
 def write_card(root: Path, info: schema.Info, agenda: list[Assignment]) -> None:
@@ -55,6 +61,7 @@ def write_card(root: Path, info: schema.Info, agenda: list[Assignment]) -> None:
         splits=", ".join(f"{counts[split]} {split}" for split in schema.SPLITS),
         weathers=_counted([a.weather for a in agenda]),
         scenarios=_counted([a.scenario or "plain traffic" for a in agenda]),
+        driver=_DRIVERS[info.config.get("driver", "expert")],
         cameras="; ".join(cameras) or "none",
         lidar=lidar,
         score=sum(p["driving_score"] for p in parts) / max(len(parts), 1),

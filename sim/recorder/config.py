@@ -11,6 +11,7 @@ from sim.recorder.schema import CameraInfo, LidarInfo
 from sim.sensors.weather import Weather
 
 OUTPUTS = ("rgb", "semantic", "instance", "depth")
+DRIVERS = ("expert", "traffic_manager")
 SCENARIOS = (
     "cut_in", "hard_brake", "pedestrian", "red_light_runner", "unprotected_turn", "obstacle", "merging",
 )  # fmt: skip
@@ -148,6 +149,8 @@ class RecordConfig:
     """Rows a second."""
     image_every: int = 5
     """Rows from picture to picture."""
+    driver: str = "expert"
+    """Who drives: `expert`, our rule-based driver, or `traffic_manager`, CARLA's; the labels are the expert's."""
     ego: str = "vehicle.tesla.model3"
     seed: int = 0
 
@@ -167,6 +170,8 @@ class RecordConfig:
             raise UserError("record: shortest <= longest from 20 m on, seconds in 2..3600")
         if self.fps not in (5, 10, 20) or not 1 <= self.image_every <= 1000:
             raise UserError("record: fps is 5, 10 or 20, image_every 1..1000")
+        if self.driver not in DRIVERS:
+            raise UserError(f"record: driver '{self.driver}' is none of {', '.join(DRIVERS)}")
         if not self.weathers or not self.scenarios:
             raise UserError("record: 'weathers' and 'scenarios' must not be empty")
         for name in self.weathers:

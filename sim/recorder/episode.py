@@ -13,7 +13,7 @@ from contracts import UserError
 from sim.client import Simulator
 from sim.driving.carla_view import CarlaView, network_of
 from sim.driving.expert import Expert, ExpertConfig
-from sim.driving.loop import Step, steps
+from sim.driving.loop import Step, hand_over, steps
 from sim.driving.route import STANDING, RouteTracker
 from sim.metrics import route_score
 from sim.recorder.agenda import Assignment, route_of
@@ -140,8 +140,11 @@ def _record(
     images = 0
     if fresh_from == 0:
         stage.rig.listen()
+    autopilot = config.driver == "traffic_manager"
+    if autopilot:
+        hand_over(stage.ego, sim.traffic_manager(assignment.seed), stage.route.route)
     sim.tick()
-    for step in steps(sim, stage.ego, stage.view, stage.expert, noise.change, config.seconds):
+    for step in steps(sim, stage.ego, stage.view, stage.expert, noise.change, config.seconds, autopilot):
         last = step
         began = step.around.time if began is None else began
         events += [found.kind for found in step.infractions]

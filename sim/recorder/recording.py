@@ -130,7 +130,9 @@ class Recording:
                 before = json.loads(path.read_bytes())
             except ValueError as error:
                 raise UserError(f"{path}: {error}") from error
-            if before != json.loads(json.dumps(self.info.to_json())):
+            # an option that came later was at its default
+            before["config"] = {**RecordConfig().to_json(), **before.get("config", {})}
+            if json.loads(json.dumps(before)) != json.loads(json.dumps(self.info.to_json())):
                 raise UserError(f"{self.root} holds a recording of another configuration; choose another folder")
         elif self.root.is_dir() and any(self.root.iterdir()):
             raise UserError(f"{self.root} is not empty and holds no recording; choose another folder")
