@@ -40,7 +40,7 @@ coco = json.load(open("annotations/train.json"))        # or pycocotools.coco.CO
 
 _DRIVERS = {
     "expert": """The driver is a rule-based expert that sees the truth;
-steering noise is injected (column `perturbed`), so `control` is what the expert wanted and `applied` what the car got.""",
+steering noise is injected (column `perturbed`): `control` is what the expert wanted, `applied` what the car got.""",
     "traffic_manager": """The driver is CARLA's Traffic
 Manager: `applied` is what it gave the car; `plan.*`, `control` and `reason` are what a rule-based expert that sees the
 truth would have done there.""",

@@ -29,10 +29,11 @@ def digests(root: Path) -> dict[str, str]:
     }
 
 
-def test_an_episode_of_driving(tmp_path):
+@pytest.mark.parametrize("driver", ["expert", pytest.param("traffic_manager", marks=pytest.mark.slow)])
+def test_an_episode_of_driving(tmp_path, driver):
     config = RecordConfig(
         towns=("Alder",), train=1, validation=0, test=0, seconds=6.0, cameras={}, lidar=LidarConfig(enabled=False),
-        traffic=TrafficConfig(vehicles=20, walkers=10), scenarios=("hard_brake",),
+        traffic=TrafficConfig(vehicles=20, walkers=10), scenarios=("hard_brake",), driver=driver,
     )  # fmt: skip
     recording = Recording(tmp_path / "d", config, Where(workers=1))
     seen = []
@@ -46,6 +47,7 @@ def test_an_episode_of_driving(tmp_path):
     rows = data.driving(0).to_pylist()
     assert rows[-1]["ego"][0] > 1.0 or any(r["ego"][0] > 1.0 for r in rows)
     assert any(r["objects.kind"] for r in rows)
+    assert all(r["control"] == r["applied"] for r in rows if not r["perturbed"]) == (driver == "expert")
     assert Recording(tmp_path / "d", config).complete
     with pytest.raises(UserError, match="another configuration"):
         Recording(tmp_path / "d", RecordConfig(train=2))
