@@ -14,7 +14,7 @@ from sim.client import Simulator
 from sim.driving.carla_view import CarlaView, network_of
 from sim.driving.expert import Expert, ExpertConfig
 from sim.driving.loop import Step, hand_over, steps
-from sim.driving.route import STANDING, RouteTracker
+from sim.driving.route import RouteTracker
 from sim.metrics import route_score
 from sim.recorder.agenda import Assignment, route_of
 from sim.recorder.config import RecordConfig
@@ -150,8 +150,7 @@ def _record(
         events += [found.kind for found in step.infractions]
         stage.scenario.act(step)
         if step.number % round(1.0 / DELTA) == 0:
-            around = step.around
-            stage.crowd.tend(around.x, around.y, around.yaw_of_ego, abs(around.ego.speed) < STANDING)
+            stage.crowd.tend(step.around)
         if step.number % config.ticks == 0:
             frame = step.number // config.ticks
             taken = config.sensors() and step.number % images_at == 0

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.client import Simulator
+from sim.driving.route import STANDING
+from sim.driving.surroundings import Surroundings
 from sim.recorder.config import TrafficConfig
 from sim.roads.routing import Route
 
@@ -49,13 +51,14 @@ class Crowd:
         self._stood: dict[int, int] = {}
         self._leaving: dict[int, int] = {}
 
-    def tend(self, x: float, y: float, yaw: float, waits: bool) -> None:
-        """Call once a second with the pose of the ego and whether it stands.
+    def tend(self, around: Surroundings) -> None:
+        """Call once a second with what is around the ego.
 
         Who has stood close to it for some calls, or has been in its way for as long while it stood, walks aside for
         some seconds and then goes somewhere else.
         """
-        cos, sin = math.cos(yaw), math.sin(yaw)
+        x, y, waits = around.x, around.y, abs(around.ego.speed) < STANDING
+        cos, sin = math.cos(around.yaw_of_ego), math.sin(around.yaw_of_ego)
         for walker, mind in self._walkers:
             number = walker.id
             if number in self._leaving:

@@ -172,7 +172,7 @@ def _run(
         if film is not None:
             film.add(step, step.around.time - begun)
         if step.number % 20 == 0:
-            crowd.tend(step.around.x, step.around.y, step.around.yaw_of_ego)
+            crowd.tend(step.around)
             report(driver.tracker.completion)
         ticked = perf_counter()
     if last is None:
