@@ -89,7 +89,8 @@ def advance(
     drive = along_force(speed, throttle, body).clamp(-grip, grip)
     closed = (throttle <= 0.0).to(speed.dtype)
     resist = body.roll + body.drag * speed * speed
-    resist = resist + closed * float(ENGINE_BRAKE) * body.mass * (speed.abs() * 0.5).clamp(0.0, 1.0)
+    engine = float(ENGINE_BRAKE) * body.mass * (speed.abs() * 0.5).clamp(0.0, 1.0)
+    resist = resist + closed * engine.clamp(max=grip)
     stopping = (brake * body.brake_force).clamp(max=float(GRIP_ALONG) * grip)
     free = speed + (drive / body.mass + side * yaw_rate) * dt
     loss = (resist + stopping) / body.mass * dt

@@ -92,12 +92,24 @@ class Simulator:
         self._actors: list[Any] = []
         self._manager: Any = None
         self._before: Any = None
+        self._herald: Herald | None = None
         self._open()
 
     # -- coming and going ---------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        """Connect, check the version, load the town, set the mode. Raises UserError."""
+        """Connect, load the town, set the mode. Raises UserError."""
+        self._connect()
+        self.world = self._patiently(self.client.get_world)
+        if self._before is None:
+            self._before = self.world.get_settings()
+        if self.config.town is not None:
+            self.load(self.config.town)
+        else:
+            self._set_mode()
+
+    def _connect(self) -> None:
+        """A client of a server that answers and has our version. Raises UserError."""
         config = self.config
         wait_for_server(config.host, config.port, config.startup)
         self.client = carla.Client(config.host, config.port)
@@ -114,14 +126,9 @@ class Simulator:
         mine = self.client.get_client_version()
         if server != mine:
             raise UserError(f"the server at {config.host}:{config.port} is CARLA {server}, this client is {mine}")
+        if self._herald is not None:
+            self._herald.close()
         self._herald = Herald.of(config.host, config.port)
-        self.world = self._patiently(self.client.get_world)
-        if self._before is None:
-            self._before = self.world.get_settings()
-        if config.town is not None:
-            self.load(config.town)
-        else:
-            self._set_mode()
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """A call that a busy server may answer late: tried again within the start-up time."""
@@ -159,8 +166,7 @@ class Simulator:
         self._release()
         if config.restart_every and self.episodes and self.episodes % config.restart_every == 0:
             self._restart()
-            self.client = carla.Client(config.host, config.port)
-            self.client.set_timeout(config.timeout)
+            self._connect()
         self.episodes += 1
         # a real server may need more than the usual time-out for this
         self.client.set_timeout(max(config.timeout, config.startup))
@@ -224,6 +230,9 @@ class Simulator:
         if not self.config.observe:
             with suppress(RuntimeError):
                 self.world.apply_settings(self._before)
+        if self._herald is not None:
+            self._herald.close()
+            self._herald = None
 
     def clear(self) -> None:
         """Destroy everything that was spawned here; the world and its settings stay."""

@@ -31,6 +31,8 @@ class VehicleData:
     simulated: bool = True
     collides: bool = True
     autopilot: bool = False
+    sticky: bool = True
+    """A control holds until the next one (attribute sticky_control), not for one tick only."""
     constant_velocity: Vec | None = None
     ackermann: list[float] | None = None
     ackermann_gains: list[float] = field(default_factory=lambda: [0.15, 0.0, 0.25, 0.01, 0.0, 0.01])

@@ -83,7 +83,7 @@ VEHICLES: tuple[VehicleModel, ...] = (
     _two("vehicle.yamaha.yzf", (1.10, 0.43, 0.80), 260, _MOTOR, True, "10,10,60", "90,10,10"),
 )  # fmt: skip
 
-WALKERS = 51
+WALKERS = 52
 CHILDREN = frozenset({9, 10, 11, 12, 13, 14, 48, 49})
 """Numbers of the walkers that are children."""
 OLD_GENERATION = 14
@@ -183,6 +183,19 @@ _OBSTACLE: tuple[Row, ...] = (
     ("distance", "float", "5.0"), ("hit_radius", "float", "0.5"), ("only_dynamics", "bool", "false"),
     ("debug_linetrace", "bool", "false"),
 )  # fmt: skip
+_RADIO: tuple[Row, ...] = (
+    ("noise_seed", "int", "0"), ("frequency_ghz", "float", "5.9"), ("transmit_power", "float", "21.5"),
+    ("receiver_sensitivity", "float", "-99.0"), ("combined_antenna_gain", "float", "10.0"),
+    ("scenario", "str", "highway"), ("path_loss_exponent", "float", "2.7"), ("d_ref", "float", "1.0"),
+    ("filter_distance", "float", "500.0"), ("use_etsi_fading", "bool", "true"),
+    ("custom_fading_stddev", "float", "0.0"), ("path_loss_model", "str", "winner"),
+)  # fmt: skip
+_CAM: tuple[Row, ...] = (
+    ("gen_cam_min", "float", "0.1"), ("gen_cam_max", "float", "1.0"), ("fixed_rate", "bool", "false"),
+    *((f"noise_{what}_{part}", "float", "0.0") for what in ("lat", "lon", "alt", "head") for part in ("stddev", "bias")),
+    *((f"noise_accel_stddev_{axis}", "float", "0.0") for axis in "xyz"), ("noise_yawrate_stddev", "float", "0.0"),
+    ("noise_yawrate_bias", "float", "0.0"), ("noise_vel_stddev_x", "float", "0.0"),
+)  # fmt: skip
 
 SENSORS: dict[str, tuple[Row, ...]] = {
     "sensor.camera.rgb": _IMAGE + _PHOTO + _LENS + _TICK,
@@ -202,4 +215,6 @@ SENSORS: dict[str, tuple[Row, ...]] = {
     "sensor.other.collision": (),
     "sensor.other.lane_invasion": (),
     "sensor.other.rss": (),
+    "sensor.other.v2x": _RADIO + _CAM,
+    "sensor.other.v2x_custom": _RADIO,
 }

@@ -28,6 +28,8 @@ class ServeConfig:
     """Places for walkers."""
     props: int = 256
     """Places for props."""
+    prepare: bool = True
+    """Have the town's scene and the renderer ready before clients come; else the first camera waits for them."""
     recordings: Path = field(default_factory=lambda: Path("recordings"))
     """Folder of recordings, made when the first one is."""
 

@@ -124,7 +124,8 @@ class Episode:
             self.lights.forget(actor.slot)
             row = self.world.state.buffers.vf[0, :, actor.slot]
             physics = default_physics(row, blueprint.vehicle.wheels, [pose.x, pose.y, pose.z])
-            actor.vehicle = VehicleData(physics=physics, fresh=(row.copy(), physics))
+            sticky = actor.attributes.get("sticky_control", "").lower() != "false"
+            actor.vehicle = VehicleData(physics=physics, fresh=(row.copy(), physics), sticky=sticky)
         elif blueprint.kind is Kind.WALKER:
             self.bodies.add_walker(actor, blueprint.half, pose)
             actor.walker = WalkerData()

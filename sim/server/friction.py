@@ -51,9 +51,9 @@ class FrictionTriggers:
             self._leave(episode, self._gone.pop(), set())
         if not self._triggers:
             return
-        rows, _ = episode.bodies.rows(episode.registry)
+        rows = np.array([actor.row for actor in episode.bodies.of_vehicle.values()], np.intp)
         s = episode.registry.snapshot.rows
-        places = np.stack([s["x"][rows], s["y"][rows], s["z"][rows]], 1) if len(rows) else np.zeros((0, 3))
+        places = np.stack([s["x"][rows], s["y"][rows], s["z"][rows]], 1)
         for trigger in self._triggers:
             pose = episode.registry.pose(trigger.actor)
             yaw = math.radians(pose.yaw)

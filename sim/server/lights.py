@@ -57,10 +57,13 @@ class TrafficLights:
 
     def __init__(self, tables: LaneTables, world: World, actors: list[Actor], registry: Registry) -> None:
         self._world, self._registry, self.actors = world, registry, actors
-        self._light, self._beyond = approaches(tables)
-        self._length, self._limit = tables.length, tables.speed_limit * np.float32(3.6)
+        self._light, beyond = approaches(tables)
+        self._end, self._limit = tables.length + beyond, tables.speed_limit * np.float32(3.6)
         self._junction = tables.light_junction
-        self._ids = np.array([a.id for a in actors], np.uint32)
+        self._ids = np.array([*(a.id for a in actors), 0], np.uint32)
+        self._colours = np.full(len(actors) + 1, GREEN, np.uint8)
+        """What each light shows, and green for a vehicle that stands at none."""
+        self._rows, self._version = np.zeros(0, np.intp), -1
         self._forced: dict[int, tuple[int, tuple[int, int]]] = {}
         self._elapsed = np.zeros(len(actors), np.float32)
         self._shown = np.full(len(actors), 255, np.uint8)
@@ -117,36 +120,36 @@ class TrafficLights:
             shown[light] = state
         self._elapsed += np.float32(dt)
         self._elapsed[shown != self._shown] = 0.0
-        self._shown = shown
-        rows = np.array([actor.row for actor in self.actors], np.intp)
-        union = self._registry.snapshot.lights
+        self._shown = self._colours[:-1] = shown
+        if self._version != self._registry.version:
+            self._version = self._registry.version
+            self._rows = np.array([actor.row for actor in self.actors], np.intp)
+        rows, union = self._rows, self._registry.snapshot.lights
         union["state"][rows], union["elapsed"][rows] = shown, self._elapsed
         union["green"][rows], union["yellow"][rows] = signals.green[0], signals.yellow[0]
-        union["red"][rows] = signals.red[0]
-        union["frozen"][rows] = signals.frozen[0, self._junction]
+        union["red"][rows], union["frozen"][rows] = signals.red[0], signals.frozen[0, self._junction]
 
     def write_vehicles(self, bodies: Bodies) -> None:
         """Speed limit and light of every vehicle into the snapshot."""
         rows, slots = bodies.rows(self._registry)
-        if not len(rows):
+        if not bodies.of_vehicle:
             return
         v, union = self._world.state.vehicles, self._registry.snapshot.vehicles
         lane = v.lane[0, slots]
         known = lane >= 0
-        lane = np.maximum(lane, 0)
-        limit = self._limit[lane]
-        union["speed_limit"][rows] = np.where(known, limit, np.maximum(union["speed_limit"][rows], 30.0))
-        light = np.where(known, self._light[lane], -1)
-        left = self._length[lane] + self._beyond[lane] - v.s[0, slots] - v.half_length[0, slots]
-        speed = v.speed[0, slots]
-        reach = np.maximum(np.float32(REACH), speed * speed / np.float32(2 * BRAKING) + np.float32(1.0))
+        limit, light, end = self._limit[lane], self._light[lane], self._end[lane]
+        if not known.all():  # the last lane's, where there is none
+            limit = np.where(known, limit, np.maximum(union["speed_limit"][rows], np.float32(30.0)))
+            light = np.where(known, light, -1)
+        part = bodies.fields
+        left = end - part[f.S] - part[f.HALF_LENGTH]
+        reach = np.maximum(np.float32(REACH), part[f.SPEED] ** 2 / np.float32(2 * BRAKING) + np.float32(1.0))
         here = (light >= 0) & (left > -BEYOND) & ((left < reach) | (self._at[slots] == light))
-        self._at[slots] = np.where(here, light, -1)
-        union["has_light"][rows] = here
-        if len(self.actors):
-            light = np.maximum(light, 0)
-            union["light_state"][rows] = np.where(here, self._shown[light], GREEN)
-            union["light_id"][rows] = np.where(here, self._ids[light], 0)
+        at = np.where(here, light, -1)
+        self._at[slots] = at
+        union["speed_limit"][rows], union["has_light"][rows] = limit, here
+        # -1 is the entry of a vehicle that stands at no light
+        union["light_state"][rows], union["light_id"][rows] = self._colours[at], self._ids[at]
 
     def forget(self, slot: int) -> None:
         """A vehicle slot has a new tenant."""

@@ -52,6 +52,11 @@ class Rays:
                 return hit.actor, hit.distance
         return None
 
+    def top_of(self, vehicle: Actor) -> float:
+        """Height of a vehicle's roof, metres."""
+        group = self._bodies.world.state.vehicles
+        return float(group.z[0, vehicle.slot] + 2 * group.half_height[0, vehicle.slot])
+
     def _bodies_hit(self, start: Vec, along: Vec, length: float, radius: float) -> Iterator[Hit]:
         state = self._bodies.world.state
         for group, who in (

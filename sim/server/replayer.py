@@ -93,6 +93,8 @@ class Replayer:
         rows = sim.episode.registry.snapshot.rows
         for row in self._shown.rows:
             actor = self._ids.get(int(row["id"]))
+            if actor is None:
+                self._light(sim, row)
             if actor is None or not actor.alive:
                 continue
             sim.episode.registry.write_pose(actor, _pose(row))
@@ -101,6 +103,13 @@ class Replayer:
             if actor.id == self._follow or int(row["id"]) == self._follow:
                 where = compose(_pose(row), self._view or Pose(-8.0, 0.0, 4.0, -15.0, 0.0, 0.0))
                 sim.episode.place(sim.episode.spectator, where)
+
+    @staticmethod
+    def _light(sim: Simulation, row: Any) -> None:
+        """Show a traffic light as it was; a town's lights have the same ids in all its episodes."""
+        actor = sim.episode.registry.actors.get(int(row["id"]))
+        if actor is not None and actor.kind is Kind.LIGHT:
+            sim.episode.registry.snapshot.rows["union"][actor.row] = row["union"]
 
     def _people(self, sim: Simulation, tick: Tick) -> None:
         for wire, _ in tick.spawned:

@@ -1,14 +1,15 @@
-"""Sensors that push measurements: collision, obstacle, GNSS and IMU; and the seam for those that need pictures.
+"""Sensors that push measurements: collision, obstacle, GNSS and IMU; and the seam for the others.
 
 A source is made when its actor is spawned and asked after every tick whose turn it is, if somebody listens. Cameras,
-lidars and radars are in `sim.server.cameras`, loaded when the first of them is spawned.
+lidars and radars are in `sim.server.cameras`, V2X in `sim.server.v2x`, loaded when the first of them is spawned.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 COLLISION, DEPTH, NORMALS, DVS, GNSS, IMU, LANE_INVASION, OBSTACLE, OPTICAL_FLOW, RADAR = range(10)
 SEMANTIC_LIDAR, LIDAR, RSS, RGB, SEMANTIC, INSTANCE = range(10, 16)
 WORLD_OBSERVER = 17
+V2X, V2X_CUSTOM = 20, 21
 
 SENSOR_INDEX = {
     "sensor.other.collision": COLLISION,
@@ -42,6 +44,8 @@ SENSOR_INDEX = {
     "sensor.camera.rgb": RGB,
     "sensor.camera.semantic_segmentation": SEMANTIC,
     "sensor.camera.instance_segmentation": INSTANCE,
+    "sensor.other.v2x": V2X,
+    "sensor.other.v2x_custom": V2X_CUSTOM,
 }
 """Type index in the stream header, by blueprint. A wrong one crashes the client."""
 CLIENT_SIDE = frozenset({"sensor.other.lane_invasion", "sensor.other.rss"})
@@ -72,14 +76,22 @@ class Moment(NamedTuple):
     """(from, to, radius in m, actor to leave out, moving actors only) -> what is hit first and how far, or None."""
 
 
-class SensorSource(Protocol):
+class SensorSource(ABC):
     """One spawned sensor."""
 
+    def ready(self) -> bool:
+        """It can measure now; a rendered one waits for the town's scene."""
+        return True
+
+    @abstractmethod
     def measure(self, sensor: Actor, moment: Moment) -> list[bytes]:
         """The messages of this tick (the part after the stream header), usually one; empty for none."""
 
 
-class Collision:
+Source = TypeVar("Source", bound=SensorSource)
+
+
+class Collision(SensorSource):
     """One message per contact of the parent."""
 
     def measure(self, sensor: Actor, moment: Moment) -> list[bytes]:
@@ -91,7 +103,7 @@ class Collision:
         ]
 
 
-class Obstacle:
+class Obstacle(SensorSource):
     """What lies ahead within `distance`, found with a sphere of `hit_radius`."""
 
     def __init__(self, sensor: Actor) -> None:
@@ -112,7 +124,7 @@ class Obstacle:
         return [codec.payload([parent.wire(), hit[0].wire(), hit[1]])]
 
 
-class Gnss:
+class Gnss(SensorSource):
     """Latitude and longitude in degrees, altitude in metres, with the noise of the blueprint's attributes."""
 
     def __init__(self, sensor: Actor) -> None:
@@ -129,7 +141,7 @@ class Gnss:
         return [codec.double_payload(values)]
 
 
-class Imu:
+class Imu(SensorSource):
     """Acceleration with gravity, turn rates and compass, in the sensor's frame."""
 
     def __init__(self, sensor: Actor) -> None:
@@ -167,6 +179,10 @@ def make_source(sensor: Actor, town: Town) -> SensorSource:
     """The source of a freshly spawned sensor; raises CallError where this server cannot make one."""
     if sensor.type_id in _MAKERS:
         return _MAKERS[sensor.type_id](sensor)
+    if sensor.type_id.startswith("sensor.other.v2x"):
+        from sim.server import v2x
+
+        return v2x.Custom(sensor) if sensor.type_id.endswith("custom") else v2x.Cam(sensor)
     from sim.server import cameras  # the renderer takes seconds to load
 
     source = cameras.make(sensor, town)
@@ -193,11 +209,24 @@ class Sensors:
         for table in (self._sources, self._due, self._period):
             table.pop(sensor.id, None)  # type: ignore[attr-defined]
 
+    def source(self, sensor: int) -> SensorSource | None:
+        """What a sensor measures with, by the actor's id."""
+        found = self._sources.get(sensor)
+        return found[1] if found else None
+
+    def of_type(self, kind: type[Source]) -> list[tuple[Actor, Source]]:
+        """All sensors of one kind, in the order in which they came."""
+        return [(sensor, source) for sensor, source in self._sources.values() if type(source) is kind]
+
+    def ready(self, wanted: Callable[[int], bool]) -> bool:
+        """Every sensor that somebody listens to can measure."""
+        return all(source.ready() or not wanted(sensor.stream) for sensor, source in self._sources.values())
+
     def measure(self, moment: Moment, events: bool, wanted: Callable[[int], bool]) -> list[tuple[Actor, bytes]]:
         """(sensor, message) of all that are due: the events (collisions) or the others."""
         found = []
         for sensor, source in self._sources.values():
-            if isinstance(source, Collision) is not events or not self._is_due(sensor.id, moment):
+            if isinstance(source, Collision) is not events or not source.ready() or not self._is_due(sensor.id, moment):
                 continue
             if wanted(sensor.stream):
                 found += [(sensor, message) for message in source.measure(sensor, moment)]

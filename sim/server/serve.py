@@ -6,7 +6,9 @@ import asyncio
 import signal
 import socket
 from collections import deque
-from time import monotonic
+from concurrent.futures import Future
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
 
 import numba
 
@@ -15,12 +17,18 @@ from sim.server import codec
 from sim.server.config import ServeConfig
 from sim.server.errors import WireError
 from sim.server.rescue import Rescue
-from sim.server.rpc import serve
+from sim.server.rpc import SCENE_CALLS, serve
 from sim.server.simulation import Simulation, say
 from sim.server.streams import Subscription
+from sim.server.town import Town
 from sim.server.towns import TownLibrary
 from sim.world.config import WorldConfig
 
+if TYPE_CHECKING:
+    from sim.server.stage import Stage
+
+PATIENCE = 1.0
+"""Seconds that a tick is held back without an answer; clients' time-outs begin at some 2 s."""
 MAX_UNSENT = 64 << 20
 """Bytes of replies that wait for a client that does not read; then it is dropped."""
 
@@ -33,6 +41,8 @@ class Connection(asyncio.Protocol):
         self._reader = codec.RequestReader()
         self._waiting: deque[codec.Request] = deque()
         self._transport: asyncio.Transport | None = None
+        self._held_since: float | None = None
+        self._promised = False
         self.host = "?"
         self.ticks = 0
         self.asked = 0
@@ -62,21 +72,34 @@ class Connection(asyncio.Protocol):
         self.work()
 
     def work(self) -> None:
-        """Serve calls until none is left or a tick has to wait for its subscribers."""
+        """Serve calls until none is left or a tick has to wait."""
         server = self._server
         while self._waiting and self._transport is not None:
             request = self._waiting[0]
-            if request.method == "tick_cue" and server.must_wait():
-                server.hold(self)
+            if server.must_wait(request):
+                self._hold(request)
                 return
             self._waiting.popleft()
             answer = server.answer(self, request)
-            if answer is not None:
+            promised, self._promised, self._held_since = self._promised, False, None
+            if answer is not None and not promised:
                 self._transport.write(answer)
             if self._transport.get_write_buffer_size() > MAX_UNSENT:
                 say(f"dropping the client at {self.host}: it does not read its replies")
                 self._transport.abort()
                 return
+
+    def _hold(self, request: codec.Request) -> None:
+        """Let a call wait. After PATIENCE a tick's frame is named: the client then waits for it, and not in vain."""
+        now = monotonic()
+        if self._held_since is None:
+            self._held_since = now
+        late = now - self._held_since > PATIENCE and request.method == "tick_cue"
+        if late and not self._promised and request.call_id is not None:
+            self._promised = True
+            if self._transport is not None:
+                self._transport.write(codec.reply(request.call_id, codec.success(self._server.sim.frame + 1)))
+        self._server.hold(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A client left; what it held becomes free."""
@@ -100,6 +123,8 @@ class Server:
         stream_port = int(self._stream_socket.getsockname()[1])
         self.sim = Simulation(TownLibrary(config.maps), config.town, stream_port, config.rate, world)
         self.sim.recorder.folder = config.recordings
+        if config.prepare:
+            self.sim.on_load.append(begin_scene)
         self.connections: set[Connection] = set()
         self.rescue = Rescue(self.sim)
         self._held: list[Connection] = []
@@ -129,9 +154,11 @@ class Server:
             self._held.remove(caller)
         self.sim.leave(caller, list(self.connections))
 
-    def must_wait(self) -> bool:
-        """A synchronous tick waits for the subscribers that are on their way."""
-        return self.sim.settings.synchronous and not self.sim.streams.settled()
+    def must_wait(self, request: codec.Request) -> bool:
+        """A synchronous tick waits for the subscribers that are on their way, and for the scene that cameras need."""
+        if request.method == "tick_cue":
+            return self.sim.settings.synchronous and not self.sim.ready()
+        return request.method in SCENE_CALLS and not begin_scene(self.sim.episode.town).done()
 
     def hold(self, connection: Connection) -> None:
         """Serve this connection on when the subscribers have arrived, or after their half second."""
@@ -207,6 +234,28 @@ def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     raise UserError(f"cannot find two free ports on {host}")
 
 
+def begin_scene(town: Town) -> Future[Stage]:
+    """Let a thread build the town's scene and load (or compile) the renderer: no first camera waits for that long."""
+    from sim.server.stage import stage_of  # takes a second to load
+
+    return stage_of(town)
+
+
+def prepare(town: Town) -> None:
+    """`begin_scene`, and wait for its end."""
+    began, told = monotonic(), 0.0
+    scene = begin_scene(town)
+    while not scene.done():
+        sleep(0.05)
+        if monotonic() - began > told + 15.0:
+            told = monotonic() - began
+            say(
+                f"the scene of {town.name} and its renderer: {told:.0f} s; compiled kernels are kept for the next start"
+            )
+    if (error := scene.exception()) is not None:
+        say(f"no cameras or lidars in {town.name}: {error}")
+
+
 def run(config: ServeConfig) -> None:
     """Serve until Ctrl-C or SIGTERM. Prints one line when clients may come."""
     # one world is one thread's work: a second would only spin beside the client; pictures take all (sim.server.cameras)
@@ -216,8 +265,10 @@ def run(config: ServeConfig) -> None:
     async def main() -> None:
         task = asyncio.current_task()
         assert task is not None
-        say("getting ready; the first start after an installation compiles for a minute or so")
+        say("getting ready; the first start after an installation compiles for some minutes")
         server.sim.tick()
+        if config.prepare:
+            prepare(server.sim.episode.town)
         # from here on: a handler would wait for the compiler
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)

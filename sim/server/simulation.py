@@ -73,7 +73,8 @@ class Simulation:
         self.announcer: Caller | None = None
         """The connection that says when a client is about to tick; `announced`: when it last did (monotonic)."""
         self.announced: float | None = None
-        self.on_tick: list[Callable[[], None]] = []
+        self.on_load: list[Callable[[Town], object]] = []
+        """Called with the town of each new episode."""
         self._map_changed = True
         self._last_wall = monotonic()
         self.episode = self._make(1, towns.load(town), None)
@@ -95,6 +96,8 @@ class Simulation:
         if reset_settings:
             self.settings = Settings()
             self.synchronous_owner = None
+        for callback in self.on_load:
+            callback(town)
         say(f"episode {self.episode.number}: {town.name}")
 
     def load_for_replay(self, town: Town) -> None:
@@ -119,6 +122,10 @@ class Simulation:
         elapsed = monotonic() - self._last_wall
         return min(max(elapsed, 1e-3), SLOWEST)
 
+    def ready(self) -> bool:
+        """The next tick loses nobody anything: who is about to listen has arrived, what is listened to can measure."""
+        return self.streams.settled() and self.episode.sensors.ready(self.streams.wanted)
+
     def tick(self) -> int:
         """Advance once and push what subscribers get; returns the frame."""
         dt = self.step_seconds()
@@ -138,8 +145,6 @@ class Simulation:
             streams.WORLD, streams.header(WORLD_OBSERVER, self.frame, episode.elapsed, NOWHERE), head, rows
         )
         self._push(episode.sensors.measure(moment, False, self.streams.wanted))
-        for callback in self.on_tick:
-            callback()
         return self.frame
 
     def _push(self, messages: list[tuple[Any, bytes]]) -> None:

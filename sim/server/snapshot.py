@@ -42,7 +42,7 @@ assert VEHICLE.itemsize == WALKER.itemsize == LIGHT.itemsize == UNION_BYTES
 EPISODE = struct.Struct("<QdfiiiI")
 MAP_CHANGED = 1
 
-_UNION_OFFSET = STATE_BYTES - UNION_BYTES
+_MOTION, _UNION_OFFSET = 5, STATE_BYTES - UNION_BYTES
 
 
 def _overlay(union: np.dtype) -> np.dtype:
@@ -74,6 +74,7 @@ class Snapshot:
 
     def _bind(self, rows: NDArray[Any]) -> None:
         self.rows = rows
+        self._bytes = rows.view(np.uint8).reshape(-1, STATE_BYTES)
         self.vehicles = rows.view(_VEHICLE_ROW)
         self.walkers = rows.view(_WALKER_ROW)
         self.lights = rows.view(_LIGHT_ROW)
@@ -97,6 +98,10 @@ class Snapshot:
         self.rows[row] = self.rows[last]
         self.count = last
         return last
+
+    def move(self, rows: slice | NDArray[np.intp], motion: NDArray[np.float32]) -> None:
+        """Write the fields x to az of many rows at once; motion [n, 15], C order."""
+        self._bytes[rows, _MOTION:_UNION_OFFSET] = motion.view(np.uint8)
 
     def body(self, episode: int, wall: float, delta: float, changed: bool) -> tuple[bytes, bytes]:
         """What follows the stream header: the episode's header and the rows."""

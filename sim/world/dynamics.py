@@ -88,7 +88,8 @@ def advance(
     drive = clamp(along_force(speed, throttle, reverse, mass, power, force, top_speed), -grip, grip)
     resist = roll + drag * speed * speed
     if throttle <= F(0.0):
-        resist += ENGINE_BRAKE * mass * clamp(abs(speed) * F(0.5), F(0.0), F(1.0))
+        # it brakes through the tyres
+        resist += min(ENGINE_BRAKE * mass * clamp(abs(speed) * F(0.5), F(0.0), F(1.0)), grip)
     stopping = brake * brake_force
     if hand_brake:
         stopping += F(0.5) * grip

@@ -14,8 +14,8 @@ from sim.server.rpc import (
     walkers,
     world,
 )
-from sim.server.rpc.table import METHODS, Method, Style, serve
+from sim.server.rpc.table import METHODS, SCENE_CALLS, Method, Style, serve
 
 _SUBJECTS = (actors, batch, lights, manager, maps, objects, recording, sensors, ticks, vehicles, walkers, world)
 
-__all__ = ["METHODS", "Method", "Style", "serve"]
+__all__ = ["METHODS", "SCENE_CALLS", "Method", "Style", "serve"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sim.server import codec
+from sim.server import codec, pedals
+from sim.server.actors import Actor
 from sim.server.arguments import boolean, integer, items, optional
 from sim.server.errors import CallError, Gone
 from sim.server.rpc import actors, lights, vehicles, walkers, world
@@ -15,7 +16,7 @@ from sim.server.simulation import Simulation
 SPAWN, DESTROY, CONSOLE = 0, 1, 20
 _ACTIONS: dict[int, Callable[..., Any]] = {
     DESTROY: actors.destroy_actor,
-    2: vehicles.apply_control_to_vehicle,
+    pedals.APPLY_VEHICLE_CONTROL: vehicles.apply_control_to_vehicle,
     3: vehicles.apply_ackermann_control_to_vehicle,
     4: walkers.apply_control_to_walker,
     5: vehicles.apply_physics_control,
@@ -42,7 +43,20 @@ _COUNTS = {DESTROY: 1, 7: 3}
 @method(Style.BARE, "apply_batch")
 def apply_batch(sim: Simulation, commands: Any, tick: Any = False) -> list[Any]:
     """Responses in the commands' order: [[1, actor]] or [[0, [error]]]. An error does not stop the rest."""
-    found = [_respond(sim, command) for command in items(commands, 0, "commands")]
+    found: list[Any] = []
+    controls: list[tuple[Actor, pedals.Control]] = []  # of vehicles, one command after the other: written together
+    for command in items(commands, 0, "commands"):
+        control = pedals.well_formed(sim.episode.registry.actors, command)
+        if control is not None:
+            controls.append(control)
+            found.append(codec.success(control[0].id))
+            continue
+        if controls:
+            pedals.apply(sim.episode, controls)
+            controls = []
+        found.append(_respond(sim, command))
+    if controls:
+        pedals.apply(sim.episode, controls)
     sim.batches += 1
     if boolean(tick):
         sim.tick()

@@ -53,6 +53,10 @@ def get_gbuffer_token(sim: Simulation, actor: Any, buffer: Any) -> bytes:
 
 @void
 def send(sim: Simulation, actor: Any, message: Any) -> None:
-    """Refused: custom V2X sensors cannot be spawned here."""
-    text(message)
-    raise CallError("this server has no V2X sensors")
+    """Let a custom V2X sensor send a message in the next tick."""
+    from sim.server.v2x import Custom
+
+    source = sim.episode.sensors.source(sim.episode.registry.live(actor).id)
+    if not isinstance(source, Custom):
+        raise CallError(f"actor {integer(actor)} is no sensor.other.v2x_custom")
+    source.post(text(message))

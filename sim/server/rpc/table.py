@@ -52,6 +52,14 @@ def method(style: Style, *names: str) -> Callable[[Handler], Handler]:
 
 value = method(Style.VALUE)
 void = method(Style.VOID)
+SCENE_CALLS: set[str] = set()
+"""Calls that wait for the town's scene (see sim.server.stage)."""
+
+
+def needs_scene(handler: Handler) -> Handler:
+    """Enter a handler among them."""
+    SCENE_CALLS.add(handler.__name__)
+    return handler
 
 
 def serve(sim: Simulation, name: str, arguments: list[Any]) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sim.server import physics
+from sim.server import pedals, physics
 from sim.server.actors import Actor, VehicleData
-from sim.server.arguments import boolean, clamped, integer, items, number
+from sim.server.arguments import boolean, integer, items, number
 from sim.server.errors import CallError
 from sim.server.rpc.table import Style, method, value, void
 from sim.server.simulation import Simulation
@@ -35,24 +35,8 @@ def known(sim: Simulation, actor: Any) -> tuple[Actor, VehicleData]:
 @void
 def apply_control_to_vehicle(sim: Simulation, actor: Any, control: Any) -> None:
     """Pedals, wheel and gear that it keeps from now on."""
-    found, vehicle = live(sim, actor)
-    given = items(control, 7, "control")
-    throttle, brake = clamped(given[0], 0.0, 1.0), clamped(given[2], 0.0, 1.0)
-    steer = clamped(given[1], -1.0, 1.0)
-    hand_brake, reverse, manual = boolean(given[3]), boolean(given[4]), boolean(given[5])
-    gear = integer(given[6], -100, 100, "gear")
-    if vehicle.ackermann is not None:
-        sim.episode.follow_ackermann(found, None)
-    backwards = gear < 0 if manual else reverse
-    pull = 0.0 if manual and gear == 0 else throttle
-    sim.episode.bodies.pedals(found.slot, pull, steer, brake, hand_brake, backwards)
-    if found.attributes.get("sticky_control", "").lower() == "false":
-        sim.episode.let_go_after_step(found)
-    union = sim.episode.registry.snapshot.vehicles[found.row]
-    union["throttle"], union["steer"], union["brake"] = throttle, steer, brake
-    union["hand_brake"], union["reverse"], union["manual"] = hand_brake, reverse, manual
-    if manual:
-        union["gear"] = gear
+    found, _ = live(sim, actor)
+    pedals.apply(sim.episode, [(found, pedals.parse(control))])
 
 
 @void

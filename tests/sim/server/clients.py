@@ -554,8 +554,53 @@ def batch(port: int) -> dict[str, Any]:
 
 
 @scenario
+def v2x(port: int) -> dict[str, Any]:
+    """Two vehicles and a road-side unit that hear one another, as the client decodes it; custom messages."""
+    _, world = connect(port)
+    library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+    first = world.spawn_actor(library.find("vehicle.tesla.model3"), points[0])
+    second = world.spawn_actor(library.find("vehicle.ford.ambulance"), points[1])
+    heard: dict[int, list[Any]] = defaultdict(list)
+    said: list[Any] = []
+    mast = carla.Transform(carla.Location(z=1.6))
+    radios = [world.spawn_actor(library.find("sensor.other.v2x"), mast, attach_to=car) for car in (first, second)]
+    high = carla.Transform(points[0].location + carla.Location(z=5))
+    radios.append(world.spawn_actor(library.find("sensor.other.v2x"), high))
+    for n, radio in enumerate(radios):
+        radio.listen(lambda data, n=n: heard[n].extend((data.frame, m.get()) for m in data))
+    custom = library.find("sensor.other.v2x_custom")
+    ends = [world.spawn_actor(custom, mast, attach_to=car) for car in (first, second)]
+    ends[1].listen(lambda data: said.extend((data.frame, m.get()) for m in data))
+    far = library.find("sensor.other.v2x_custom")
+    far.set_attribute("filter_distance", "1")
+    deaf, missed = world.spawn_actor(far, mast, attach_to=second), []
+    deaf.listen(lambda data: missed.append(data.frame))
+    first.apply_control(carla.VehicleControl(throttle=0.7))
+    for _ in range(10):
+        world.tick()
+    ends[0].send("hello")
+    frames = [world.tick() for _ in range(50)]
+    speed = first.get_velocity().length()
+    place = world.get_map().transform_to_geolocation(first.get_location())
+    time.sleep(0.5)
+    result = {
+        "heard": {n: len(rows) for n, rows in heard.items()},
+        "last": [m["Message"] for _, m in heard[2] if m["Message"]["Header"]["Station ID"] == first.id][-1],
+        "stations": sorted({m["Message"]["Header"]["Station ID"] for _, m in heard[2]}),
+        "ids": [first.id, second.id],
+        "speed": speed,
+        "place": [place.latitude, place.longitude],
+        "said": [[frame - frames[0], m["Power"], m["Message"]] for frame, m in said],
+        "missed": len(missed),
+        "wrong": fails(lambda: radios[0].send("x")),
+    }
+    world.apply_settings(carla.WorldSettings())
+    return result
+
+
+@scenario
 def traffic(port: int, town: str, count: int, ticks: int) -> dict[str, Any]:
-    """Traffic Manager with `count` vehicles in synchronous mode; a digest of all they did."""
+    """Traffic Manager with `count` vehicles in synchronous mode; digests of all they did, one every 1,000 ticks."""
     client, world = connect(port, town)
     manager = client.get_trafficmanager(8000 + port % 1000)
     manager.set_synchronous_mode(True)
@@ -573,8 +618,11 @@ def traffic(port: int, town: str, count: int, ticks: int) -> dict[str, Any]:
     digest = hashlib.sha256()
     places = {}
     travelled = 0.0
+    marks = []
     began = time.monotonic()
-    for _ in range(ticks):
+    for tick in range(ticks):
+        if tick and tick % 1000 == 0:
+            marks.append(digest.hexdigest())
         world.tick()
         snapshot = world.get_snapshot()
         for vehicle in vehicles:
@@ -593,7 +641,7 @@ def traffic(port: int, town: str, count: int, ticks: int) -> dict[str, Any]:
     off = sum(town_map.get_waypoint(v.get_location(), project_to_road=False) is None for v in alive)
     result = {
         "vehicles": len(vehicles),
-        "digest": digest.hexdigest(),
+        "marks": [*marks, digest.hexdigest()],
         "ticks_per_second": ticks / ran,
         "mean_speed": travelled / max(1, len(vehicles)) / (ticks * 0.05),
         "off_road": off,
@@ -623,6 +671,9 @@ def hold(port: int) -> dict[str, Any]:
 def recording(port: int) -> dict[str, Any]:
     """Record a drive, read the file, replay it."""
     client, world = connect(port)
+    lamps = list(world.get_actors().filter("traffic.traffic_light"))
+    world.freeze_all_traffic_lights(True)
+    lamps[0].set_state(carla.TrafficLightState.Off)
     client.start_recorder("drive.log", True)
     vehicle = car(world)
     place = vehicle.get_transform()
@@ -634,6 +685,8 @@ def recording(port: int) -> dict[str, Any]:
         world.tick()
         path.append(vehicle.get_location())
     client.stop_recorder()
+    world.freeze_all_traffic_lights(False)
+    world.reset_all_traffic_lights()
     info = client.show_recorder_file_info("drive.log", False)
     result: dict[str, Any] = {
         "info": info,
@@ -651,6 +704,7 @@ def recording(port: int) -> dict[str, Any]:
         if again:
             worst = min(worst, again[0].get_location().distance(path[50]))
     result["replayed"] = len(again)
+    result["light"] = str(lamps[0].state)
     result["reached"] = worst
     client.stop_replayer(False)
     world.tick()

@@ -26,11 +26,15 @@ HOME = tempfile.mkdtemp(prefix="carla-home-")
 ENVIRONMENT = {**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HOME": HOME}
 
 
+QUICK = ("--port", "0", "--prepare", "false")
+"""Options of a server that is soon there: the first camera waits for the scene instead."""
+
+
 class ServerProcess:
     """`throttle sim serve` on a free port."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "throttle.cli", "sim", "serve", *(options or ("--port", "0"))]
+        command = [sys.executable, "-m", "throttle.cli", "sim", "serve", *(options or QUICK)]
         self.log = folder / "server.log"
         self.process = subprocess.Popen(
             [*command, "--recordings", str(folder / "recordings")], cwd=ROOT, env=ENVIRONMENT, text=True,

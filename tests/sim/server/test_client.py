@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.server.conftest import ENVIRONMENT, HERE, ROOT, Bare, ServerProcess, run_client
+from tests.sim.server.conftest import ENVIRONMENT, HERE, QUICK, ROOT, Bare, ServerProcess, run_client
 
 
 def test_first_steps(server: ServerProcess) -> None:
@@ -70,10 +70,9 @@ def test_moving_by_hand(server: ServerProcess) -> None:
 
 def test_grip(server: ServerProcess) -> None:
     seen = run_client(server.port, "grip")
-    braked = 20 - 0.3 * 2  # by the engine alone
-    assert seen["rolling"] < braked - 0.1, "wheels that roll lose speed"
-    assert seen["sliding"] == pytest.approx(braked, abs=1e-2)
-    assert seen["falling"] == pytest.approx(braked, abs=1e-2)
+    assert seen["rolling"] < 20 - 0.3 * 2 - 0.1, "wheels that roll, and the engine, take speed away"
+    assert seen["sliding"] == pytest.approx(20, abs=1e-2)
+    assert seen["falling"] == pytest.approx(20, abs=1e-2)
     assert seen["trigger"] == pytest.approx([3.5, 0.7, 0.7, 3.5, 0.7, 3.5])
     first, later = seen["momentary"]
     assert 0 < later <= first, "the throttle held for one tick"
@@ -156,6 +155,19 @@ def test_scene(server: ServerProcess) -> None:
     assert seen["layers"] == ""
 
 
+def test_v2x(server: ServerProcess) -> None:
+    seen = run_client(server.port, "v2x")
+    assert set(seen["heard"]) == {"0", "1", "2"}
+    assert seen["heard"]["2"] > seen["heard"]["0"], "one moves and speaks more often than the one that stands"
+    assert [i for i in seen["ids"] if i in seen["stations"]] == seen["ids"]
+    assert seen["missed"] == 0, "out of the filter's distance"
+    ((tick, power, message),) = seen["said"]
+    assert tick == 0, "in the tick after"
+    assert -99 < power < 40
+    assert message["Message"] == "hello"
+    assert "v2x_custom" in seen["wrong"]
+
+
 def test_batches(server: ServerProcess) -> None:
     seen = run_client(server.port, "batch")
     assert seen["spawned"] == seen["destroyed"] == 10
@@ -177,6 +189,7 @@ def test_recording_and_replay(server: ServerProcess) -> None:
     assert seen["outside"] == [True, True], "recordings stay in their folder"
     assert seen["replayed"] == 1
     assert seen["reached"] < 0.01
+    assert seen["light"] == "Off"
     assert seen["left"] == 0
 
 
@@ -210,15 +223,22 @@ def test_a_killed_client_leaves_a_running_server(server: ServerProcess) -> None:
 
 @pytest.mark.slow
 def test_a_script_is_reproducible_bit_for_bit(tmp_path: Path) -> None:
-    """1,000 ticks x 50 Traffic Manager vehicles, in fresh servers and twice in one; then long enough for a rescue."""
-    digests, long = [], []
-    for run in range(2):
+    """50 Traffic Manager vehicles: 1,000 ticks in two servers, twice in each; then on until a rescue lies between."""
+    digests: list[str] = []
+    long: list[list[str]] = []
+    rescues = 0
+    for run in range(6):
         folder = tmp_path / str(run)
         folder.mkdir()
-        process = ServerProcess(folder)
-        digests += [run_client(process.port, "traffic", "Gridley", 50, 1000, timeout=400)["digest"] for _ in range(2)]
-        long.append(run_client(process.port, "traffic", "Gridley", 50, 6000, timeout=600)["digest"])
-        print((folder / "server.log").read_text())
+        process = ServerProcess(folder, *QUICK)
+        if run < 2:
+            digests += [run_client(process.port, "traffic", "Gridley", 50, 1000, timeout=400)["marks"][0] for _ in "12"]
+        long.append(run_client(process.port, "traffic", "Gridley", 50, 8000, timeout=600)["marks"])
         process.stop()
+        rescues += process.log.read_text().count("waking the Traffic Manager")
+        if run and rescues:
+            break
     assert len(set(digests)) == 1
-    assert len(set(long)) == 1
+    assert all(marks == long[0] for marks in long)
+    assert len(set(long[0])) == 8
+    assert rescues, "no wake-up was lost in 48,000 ticks: nothing was shown"

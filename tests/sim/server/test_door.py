@@ -65,7 +65,10 @@ with connect(config) as sim:
 
 def script(text: str, *arguments: object) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", text, *map(str, arguments)]
-    return subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        words, cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("how", "code"), [("leave", 0), ("error", 1), ("wait", 143)])
@@ -99,7 +102,7 @@ def test_a_server_that_dies_is_come_back_to(tmp_path: Path) -> None:
         first.process.kill()
         first.process.wait()
         time.sleep(0.5)
-        second = ServerProcess(tmp_path, "--port", str(first.port))
+        second = ServerProcess(tmp_path, "--port", str(first.port), "--prepare", "false")
         out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert out.strip().endswith("vehicles 1 tries 2")

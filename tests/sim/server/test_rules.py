@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -64,6 +65,39 @@ def test_tombstones_answer_for_destroyed_actors(bare: Bare) -> None:
     assert bare.call("destroy_actor", actor[0])[0][0] == 0
     bare.call("load_new_episode", "", True, 65535)
     assert bare.call("get_actor_bounding_box", actor[0])[0][0] == 1, "nor do they forget with the episode"
+
+
+def test_a_batch_does_what_its_commands_do_one_by_one(bare: Bare) -> None:
+    bare.synchronous()
+    stream = bare.subscribe(1)
+
+    def drive(send: Callable[[list[list[Any]]], None]) -> list[bytes]:
+        bare.call("load_new_episode", "", False, 65535)
+        cars = [bare.spawn(CAR, *spot(bare, n)[:3], yaw=spot(bare, n)[3])[0] for n in range(3)]
+        rows = []
+        for n in range(12):
+            gentle, hard = [0.4, 0.1, 0.0, False, False, False, 0], [7.0, -3.0, -1.0, False, n > 6, n > 8, 1]
+            send([[2, [cars[0], hard]], [2, [cars[0], gentle]], [2, [cars[1], hard]], [8, [cars[2], [3.0, 1.0, 0.0]]],
+                  [2, [cars[2], [0.0, 0.5, 1.0, True, False, n > 5, -1]]]])  # fmt: skip
+            frame = bare.value("tick_cue")
+            while (payload := stream.frame()) is not None and frame_number(payload) < frame:
+                pass
+            assert payload is not None
+            rows.append(b"".join(states(payload)[car].tobytes() for car in cars))
+        return rows
+
+    one_by_one = {2: "apply_control_to_vehicle", 8: "set_actor_target_velocity"}
+
+    def singly(commands: list[list[Any]]) -> None:
+        for kind, payload in commands:
+            assert bare.call(one_by_one[kind], *payload) == [[False]]
+
+    def together(commands: list[list[Any]]) -> None:
+        answers = bare.call("apply_batch", [[command] for command in commands], False)
+        assert answers == [[[1, command[1][0]]] for command in commands]
+
+    assert drive(together) == drive(singly)
+    bare.asynchronous()
 
 
 def test_ids_are_not_given_twice_and_slots_start_clean(bare: Bare) -> None:
