@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds that a tick is held back without an answer; clients' time-outs begin at some 2 s."""
+MAX_WAITING = 1000
+"""Calls taken from one client while its tick is held back."""
 MAX_UNSENT = 64 << 20
 """Bytes of replies that wait for a client that does not read; then it is dropped."""
 
@@ -88,6 +90,8 @@ class Connection(asyncio.Protocol):
                 say(f"dropping the client at {self.host}: it does not read its replies")
                 self._transport.abort()
                 return
+        if self._transport is not None and not self._transport.is_reading() and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _hold(self, request: codec.Request) -> None:
         """Let a call wait. After PATIENCE a tick's frame is named: the client then waits for it, and not in vain."""
@@ -99,6 +103,8 @@ class Connection(asyncio.Protocol):
             self._promised = True
             if self._transport is not None:
                 self._transport.write(codec.reply(request.call_id, codec.success(self._server.sim.frame + 1)))
+        if len(self._waiting) > MAX_WAITING and self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
         self._server.hold(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -128,6 +134,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.rescue = Rescue(self.sim)
         self._held: list[Connection] = []
+        self._timer: asyncio.TimerHandle | None = None
         self.sim.streams.settled_callback = self.release
 
     # -- calls --------------------------------------------------------------------------------------------------------
@@ -165,9 +172,11 @@ class Server:
         self.rescue.held = True
         if connection not in self._held:
             self._held.append(connection)
-        asyncio.get_running_loop().call_later(0.05, self._retry)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(0.05, self._retry)
 
     def _retry(self) -> None:
+        self._timer = None
         if self._held:
             self.release()
 

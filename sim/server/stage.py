@@ -30,7 +30,7 @@ from sim.server.sensors import Moment
 from sim.server.town import Town
 from sim.world import fields as f
 
-KEPT = 2
+KEPT = 4
 """Towns whose scenes are kept (some 250 MB each)."""
 LAMP_FLAGS = ((2, Lamp.HEAD), (4, Lamp.HEAD), (8, Lamp.BRAKE), (16, Lamp.RIGHT), (32, Lamp.LEFT), (64, Lamp.REVERSE))
 """Bits of VehicleLightState and the lamps they switch on."""

@@ -7,6 +7,7 @@ hear it. Streams carry the client's C++ structs as they lie in memory (little-en
 from __future__ import annotations
 
 import math
+import struct
 from abc import abstractmethod
 
 import numpy as np
@@ -43,6 +44,7 @@ CAM = _struct(
 )  # fmt: skip
 """A received CAM. Degrees in 1e-7 (position) and 0.1 (heading), cm/s, 0.1 m, 0.1 m/s^2, 0.01 degrees/s; what has two
 numbers is (value, confidence)."""
+POWER = struct.Struct("<f")
 CUSTOM = _struct(136, *_HEAD, ("text", f"V{CUSTOM_BYTES}", 32))
 """A received custom message."""
 STATION_TYPES = {"bicycle": 2, "motorcycle": 4, "car": 5, "bus": 6, "van": 7, "truck": 7}
@@ -63,13 +65,14 @@ class V2x(SensorSource):
     def __init__(self, sensor: Actor) -> None:
         self.channel = Channel(sensor)
         self._frame = -1
-        self._sent: list[np.ndarray] = []
+        self._sent: list[bytes] = []
 
-    def sent(self, sensor: Actor, moment: Moment) -> list[np.ndarray]:
+    def sent(self, sensor: Actor, moment: Moment) -> list[bytes]:
         """The messages that this sensor sends in this tick."""
         if self._frame != moment.frame:
             self._frame = moment.frame
-            self._sent = self.speak(sensor, moment)
+            # as bytes: a copy of a struct would not copy what lies between its fields
+            self._sent = [message.tobytes() for message in self.speak(sensor, moment)]
         return self._sent
 
     @abstractmethod
@@ -88,10 +91,7 @@ class V2x(SensorSource):
             path = Path.between(moment.episode.rays, there, here, (sensor.parent, other.parent))
             power = self.channel.received(source.channel.power, path)
             if power is not None:
-                for message in said:
-                    message = message.copy()
-                    message["power"] = power
-                    heard.append(message.tobytes())
+                heard += [POWER.pack(power) + message[POWER.size :] for message in said]
         return [b"".join(heard)] if heard else []
 
 

@@ -592,7 +592,6 @@ def v2x(port: int) -> dict[str, Any]:
         "place": [place.latitude, place.longitude],
         "said": [[frame - frames[0], m["Power"], m["Message"]] for frame, m in said],
         "missed": len(missed),
-        "wrong": fails(lambda: radios[0].send("x")),
     }
     world.apply_settings(carla.WorldSettings())
     return result

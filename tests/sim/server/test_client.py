@@ -164,8 +164,16 @@ def test_v2x(server: ServerProcess) -> None:
     ((tick, power, message),) = seen["said"]
     assert tick == 0, "in the tick after"
     assert -99 < power < 40
-    assert message["Message"] == "hello"
-    assert "v2x_custom" in seen["wrong"]
+    assert message == {
+        "Header": {"Protocol Version": 2, "Message ID": "CUSTOM", "Station ID": seen["ids"][0]}, "Message": "hello",
+    }  # fmt: skip
+    awareness = seen["last"]["Message"]["CAM Parameters"]
+    assert awareness["Basic Container"]["Station Type"] == "Passenger Car"
+    place = awareness["Basic Container"]["Reference Position"]
+    assert [place["Latitude"] / 1e7, place["Longitude"] / 1e7] == pytest.approx(seen["place"], abs=1e-4)
+    motion = awareness["High Frequency Container"]["Basic Vehicle Container High Frequency"]
+    assert motion["Speed"]["Value"] / 100 == pytest.approx(seen["speed"], abs=1.0)
+    assert motion["Vehicle Length"]["Value"] == 48
 
 
 def test_batches(server: ServerProcess) -> None:
