@@ -22,8 +22,11 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 HOME = tempfile.mkdtemp(prefix="carla-home-")
-"""The client caches navigation meshes in its home."""
-ENVIRONMENT = {**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HOME": HOME}
+"""The client caches navigation meshes in its home; compiled kernels stay where they are."""
+ENVIRONMENT = {
+    **os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HOME": HOME,
+    "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
+}  # fmt: skip
 
 
 QUICK = ("--port", "0", "--prepare", "false")
