@@ -71,7 +71,9 @@ def main() -> None:
     from sim.server.config import ServeConfig
     from sim.server.serve import run
 
-    run(ServeConfig(town=sys.argv[2], port=0, maps=Path(sys.argv[3]) if sys.argv[3] else None))
+    # its one client waits for the first camera
+    maps = Path(sys.argv[3]) if sys.argv[3] else None
+    run(ServeConfig(town=sys.argv[2], port=0, maps=maps, prepare=False))
 
 
 if __name__ == "__main__":
