@@ -31,6 +31,8 @@ from sim.herald import Herald
 T = TypeVar("T")
 PROBE_SECONDS = 2.0
 """How long one attempt to reach a port may take."""
+GREETING_SECONDS = 10.0
+"""How long a server may take for its first answer before another connection is made."""
 
 
 class ServerLost(RuntimeError):
@@ -111,18 +113,20 @@ class Simulator:
     def _connect(self) -> None:
         """A client of a server that answers and has our version. Raises UserError."""
         config = self.config
-        wait_for_server(config.host, config.port, config.startup)
-        self.client = carla.Client(config.host, config.port)
         end = monotonic() + config.startup
-        self.client.set_timeout(config.timeout)
         while True:
+            wait_for_server(config.host, config.port, max(end - monotonic(), PROBE_SECONDS))
+            # a fresh client for each try: one whose connection broke never makes another. The port of a real server is
+            # open long before it answers, that of a container before its server has one, and of a dying server still
+            self.client = carla.Client(config.host, config.port)
+            self.client.set_timeout(min(config.timeout, GREETING_SECONDS))
             try:
                 server = self.client.get_server_version()
                 break
             except RuntimeError as error:
-                # the port of a real server is open long before it answers
                 if monotonic() > end:
                     raise UserError(f"the server at {config.host}:{config.port} does not answer") from error
+        self.client.set_timeout(config.timeout)
         mine = self.client.get_client_version()
         if server != mine:
             raise UserError(f"the server at {config.host}:{config.port} is CARLA {server}, this client is {mine}")
