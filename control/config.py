@@ -33,7 +33,9 @@ class EnvConfig:
     """The environment and how many of it."""
 
     id: str = "throttle/Urban-v0"
-    """A Gymnasium id: one of `throttle/...-v0`, or any other with a Box or Discrete action."""
+    """A Gymnasium id: one of `throttle/...-v0`, or any other with a Box or Discrete action.
+
+    `module:id` imports the module before."""
     worlds: int = 256
     """Environments stepped together."""
     arguments: dict[str, str | int | float | bool] = field(default_factory=dict)

@@ -21,9 +21,17 @@ from contracts import UserError
 from control.config import EnvConfig
 from control.state import Opaque, arrays_of, environment_state, set_arrays, set_environment
 
-OWN = "throttle/"  # ids of our own environments begin so
 LOUD = 50.0  # how many times too large a glitch makes an observation
 log = logging.getLogger(__name__)
+
+
+def is_driving(id: str) -> bool:
+    """An id, or module:id, of a driving task: one of ours or one that the module registers with `sim.envs`."""
+    if ":" not in id:
+        return id.startswith("throttle/")
+    from sim.envs import TASKS, find_task
+
+    return find_task(id) in TASKS
 
 
 def make_env(
@@ -37,7 +45,7 @@ def make_env(
     arguments: dict[str, Any] = {**config.arguments, **changes}
     count = config.worlds if worlds is None else worlds
     env: VecEnv
-    if config.id.startswith(OWN):
+    if is_driving(config.id):
         from sim.envs import make_sb3
 
         env = make_sb3(config.id, worlds=count, seed=seed, render_mode=render_mode, **arguments)

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from contracts import UserError
 from control.config import ControlConfig, EnvConfig
-from control.env import OWN, make_env, set_normalizer
+from control.env import is_driving, make_env, set_normalizer
 from control.model import build, set_weights
 from control.state import read
 from sim.metrics import COSTS, VERSIONS, Route, benchmark, route_score
@@ -118,11 +118,12 @@ class Evaluation:
 def to_route(report: dict[str, Any]) -> Route:
     """A driving environment's report of an episode as events of a route.
 
-    The report holds the sum of the speed checks' shares, so each check counts with their mean.
+    The report holds the sum of the speed checks' shares, so each check counts with their mean. A target that was
+    reached is the whole route, as the leaderboards have it.
     """
     checks = report["speed_checks"]
     return Route(
-        completion=min(max(report["completion"], 0.0), 1.0),
+        completion=1.0 if report["completed"] else min(max(report["completion"], 0.0), 1.0),
         walker=report["hit_walker"],
         vehicle=report["hit_vehicle"],
         static=report["hit_static"],
@@ -223,7 +224,7 @@ def untrained(config: ControlConfig) -> Learned:
 
 def constants(config: EnvConfig) -> dict[str, Constant]:
     """The constant-action baselines of an environment, by name."""
-    if config.id.startswith(OWN):
+    if is_driving(config.id):
         return {f"constant {pedal:g}": Constant(np.array([pedal, 0.0], np.float32)) for pedal in CONSTANT_PEDALS}
     env = make_env(config, 0, worlds=1)
     env.close()

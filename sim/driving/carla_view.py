@@ -67,6 +67,8 @@ class CarlaView:
                 self._lights.append((index, light))
         self._state = np.zeros(len(tables.light_signal), np.int32)
         self._known: dict[int, tuple[float, ...] | None] = {}
+        self._blue: dict[int, Any] = {}
+        """Emergency vehicles by id."""
         self._size = self._static(ego)
         self._hits: list[Collision] = []
         if collisions:
@@ -96,6 +98,8 @@ class CarlaView:
         for number in unknown:
             actor = found.get(number)
             self._known[number] = None if actor is None or number == self.ego.id else self._static(actor)
+            if self._known[number] is not None and actor.attributes.get("special_type") == "emergency":
+                self._blue[number] = actor
 
     def look(self) -> Surroundings:
         """The surroundings as of the last tick. Raises RuntimeError where the ego is gone."""
@@ -120,8 +124,16 @@ class CarlaView:
             ids.append(number)
         for index, light in self._lights:
             self._state[index] = _STATES[int(light.get_state())]
+        self._blue = {number: actor for number, actor in self._blue.items() if number in seen}
         hits, self._hits = self._hits, []
         return self._assemble(snapshot, own, np.array(rows, np.float64).reshape(-1, 13), ids, tuple(hits))
+
+    @staticmethod
+    def _is_on_duty(vehicle: Any) -> bool:
+        """The blue lights are on, as CARLA's own scenarios have it (VehicleLightState.Special1)."""
+        import carla
+
+        return bool(int(vehicle.get_light_state()) & int(carla.VehicleLightState.Special1))
 
     def _assemble(
         self, snapshot: Any, own: Any, rows: Any, ids: list[int], hits: tuple[Collision, ...]
@@ -157,5 +169,8 @@ class CarlaView:
             velocity=np.ascontiguousarray(rows[:, 4:6], np.float32),
             half_extent=np.ascontiguousarray(rows[:, 7:10], np.float32),
             lights=self._state.copy(),
+            on_duty=np.array(
+                [number in self._blue and self._is_on_duty(self._blue[number]) for number in ids], np.bool_
+            ),
             collisions=hits,
         )

@@ -12,7 +12,7 @@ from contracts import Control, Plan, Scene
 from sim.client import Simulator
 from sim.driving.carla_view import CarlaView
 from sim.driving.expert import Decision
-from sim.driving.referee import Infraction, Referee
+from sim.driving.referee import Infraction, Referee, Task
 from sim.driving.route import RouteTracker
 from sim.driving.surroundings import Surroundings
 from sim.driving.tracking import PlanTracker, Vehicle
@@ -68,14 +68,15 @@ def steps(
     change: Callable[[Step], Control] | None = None,
     limit: float = 600.0,
     autopilot: bool = False,
+    task: Task | None = None,
 ) -> Iterator[Step]:
     """Drive until the referee ends the route or `limit` seconds have passed; a Step before each tick.
 
     `change` may give the car another control than the driver's (noise). `autopilot`: a Traffic Manager has the car, the
-    driver only says what it would do. After the last step the referee of the Step holds the result. The simulator must
-    be in synchronous mode.
+    driver only says what it would do. `task`: what is to be got past in time. After the last step the referee of the
+    Step holds the result. The simulator must be in synchronous mode.
     """
-    referee = Referee(driver.tracker)
+    referee = Referee(driver.tracker, task=task)
     number, begin = 0, None
     while True:
         around = view.look()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts import ObjectClass
+from sim.driving.emergency import EmergencyWatch
 from sim.driving.route import STANDING, RouteTracker
 from sim.driving.surroundings import Surroundings
 from sim.metrics import Route
@@ -31,6 +32,17 @@ CHECKS = 4
 """Minimum-speed checks on a route."""
 PUSHED = 15.0
 """m/s^2 that no pedal gives: a greater change of speed is the push of a collision."""
+STRAYED = 0.3
+"""Share of the route's length that may be driven outside its lanes."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to get past: from `begin` to `end` metres along the route in `limit` seconds (a scenario)."""
+
+    begin: float
+    end: float
+    limit: float = 240.0
 
 
 @dataclass(frozen=True)
@@ -70,12 +82,15 @@ def kind_of(cls: int) -> str:
 class Referee:
     """Judges one ego on the route of `tracker`. Call `update` once a tick, after the tracker's.
 
-    infractions: all so far. ended: "" while the route lasts, then completed, deviated, blocked or timeout.
+    infractions: all so far. ended: "" while the route lasts, then completed, deviated, strayed, blocked or timeout.
     margin: metres; bodies that near touch (a server that pushes bodies apart leaves nothing of an overlap).
+    task: what stands in the way; while it lasts, driving on the other side of the road is no fault.
     """
 
-    def __init__(self, tracker: RouteTracker, margin: float = 0.03) -> None:
+    def __init__(self, tracker: RouteTracker, margin: float = 0.03, task: Task | None = None) -> None:
         self.tracker, self.margin = tracker, margin
+        self._task, self._task_seconds = task, 0.0
+        self._watch = EmergencyWatch(tracker)
         self.infractions: list[Infraction] = []
         self.ended = ""
         self.forgiven = 0
@@ -118,15 +133,32 @@ class Referee:
                 found.append(Infraction(kind_of(cls), around.time, place, other))
         self._touched = {i for i, _ in touched}
         self._judge_place(around)
-        if self.is_outside:
+        on_task = self._play(dt)
+        if self.is_outside and not (on_task and not self.is_off_road):
             self.outside += moved
         tracker = self.tracker
         if tracker.passed >= 0 and tracker.run:
             found.append(Infraction(tracker.run, around.time, place))
+        if self._task is not None and self._task_seconds > self._task.limit:
+            self._task = None
+            found.append(Infraction("scenario_timeout", around.time, place))
+        held_up = self._watch.update(around, dt)
+        if held_up >= 0:
+            found.append(Infraction("yield_emergency", around.time, place, held_up))
         self._end(around, speed, dt)
         self._check_speed(around)
         self.infractions += found
         return found
+
+    def _play(self, dt: float) -> bool:
+        """The clock of the task; whether it lasts in this step."""
+        task, along = self._task, self.tracker.along
+        if task is None or along < task.begin:
+            return False
+        self._task_seconds += dt
+        if along >= task.end:
+            self._task = None
+        return True
 
     def _contacts(self, around: Surroundings) -> list[tuple[int, int]]:
         """(id, class) of all that the ego touches."""
@@ -180,6 +212,8 @@ class Referee:
             self.ended = "completed"
         elif tracker.deviated:
             self.ended = "deviated"
+        elif self.outside > STRAYED * tracker.length:
+            self.ended = "strayed"
         elif self._blocked >= BLOCKED:
             self.ended = "blocked"
         elif self.seconds > self._allowed:
@@ -210,5 +244,5 @@ class Referee:
         )
 
 
-KINDS = ("walker", "vehicle", "static", "red_light", "stop_sign")
+KINDS = ("walker", "vehicle", "static", "red_light", "stop_sign", "scenario_timeout", "yield_emergency")
 """What is counted here."""

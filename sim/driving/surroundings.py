@@ -41,6 +41,7 @@ class Surroundings:
     float32 middle of the body in the plane, height of its foot. yaw: [N]. velocity: [N, 2] over ground, town axes.
     half_extent: [N, 3] along and across its heading, and up. lights: [S] int32, LightState of each traffic light of
     the network's lane tables (`LaneTables.light` says which lanes it binds; the stop line is such a lane's begin).
+    on_duty: [N] emergency vehicles with their blue lights on.
     collisions: what a collision sensor reported since the last look; empty where there is none, as bodies that touch
     are seen without.
     """
@@ -56,6 +57,7 @@ class Surroundings:
     velocity: F32
     half_extent: F32
     lights: I32
+    on_duty: NDArray[np.bool_]
     collisions: tuple[Collision, ...] = ()
 
     def __len__(self) -> int:
@@ -115,4 +117,5 @@ def from_world(world: World, w: int = 0, ego: int = 0) -> Surroundings:
         velocity=velocity,
         half_extent=np.stack([bodies[f.HALF_LENGTH], bodies[f.HALF_WIDTH], height], axis=1),
         lights=b.li[w, f.L_STATE].copy(),
+        on_duty=np.concatenate([(vi[f.V_FLAGS, cars] & f.EMERGENCY) != 0, np.zeros(m + len(things), np.bool_)]),
     )  # fmt: skip

@@ -11,12 +11,14 @@ registers them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Collection
 from typing import Any
 
 import gymnasium
 
 from contracts import UserError
+from contracts.extension import user_module
 from sim.envs.emergency_brake import EmergencyBrakeEnv, make_emergency_brake
 from sim.envs.lane_follow import LaneFollowEnv, make_lane_follow
 from sim.envs.sb3 import DrivingVecEnv
@@ -36,15 +38,28 @@ TASKS: dict[str, tuple[type[DrivingEnv], Callable[..., Task]]] = {
 }
 
 
+def find_task(id: str) -> str:
+    """The id without the module of `module:id`, which is imported so that it can register its tasks (`register`)."""
+    module, _, rest = id.rpartition(":")
+    if module:
+        user_module(module)
+    return rest
+
+
 def make_task(id: str, **arguments: Any) -> Task:
     """The task of an environment id, with its arguments; raises UserError for unknown ones."""
+    id = find_task(id)
     if id not in TASKS:
         raise UserError(f"unknown environment '{id}'; there are {', '.join(TASKS)}")
-    known = (UrbanConfig if id == "throttle/Urban-v0" else TaskConfig).__dataclass_fields__
+    make = TASKS[id][1]
+    known: Collection[str] = (UrbanConfig if id == "throttle/Urban-v0" else TaskConfig).__dataclass_fields__
+    if not id.startswith("throttle/"):
+        named = inspect.signature(make).parameters.values()
+        known = {*(p.name for p in named), *(known if any(p.kind is p.VAR_KEYWORD for p in named) else ())}
     unknown = sorted(set(arguments) - set(known))
     if unknown:
         raise UserError(f"{id}: unknown argument '{unknown[0]}'; it takes {', '.join(known)}")
-    return TASKS[id][1](**arguments)
+    return make(**arguments)
 
 
 def make_sb3(
@@ -61,11 +76,23 @@ def _vector(id: str) -> Callable[..., DrivingVectorEnv]:
     return build
 
 
-for _id, (_env, _) in TASKS.items():
-    if _id not in gymnasium.registry:
-        gymnasium.register(_id, entry_point=_env, vector_entry_point=_vector(_id))  # type: ignore[arg-type]
+def register(id: str, env: type[DrivingEnv], make: Callable[..., Task]) -> None:
+    """Make a task known by an id to Gymnasium and to `throttle train control --env.id module:id`.
+
+    env: its Gymnasium form. make: arguments -> the task.
+    """
+    TASKS[id] = (env, make)
+    if id not in gymnasium.registry:
+        gymnasium.register(id, entry_point=env, vector_entry_point=_vector(id))  # type: ignore[arg-type]
+
+
+for _id, (_env, _make) in list(TASKS.items()):
+    register(_id, _env, _make)
 
 if "throttle/CarlaUrban-v0" not in gymnasium.registry:
     gymnasium.register("throttle/CarlaUrban-v0", entry_point="sim.envs.carla:CarlaUrbanEnv")  # type: ignore[arg-type]
 
-__all__ = ["TASKS", "DrivingEnv", "DrivingVecEnv", "DrivingVectorEnv", "Task", "TaskConfig", "make_sb3", "make_task"]
+__all__ = [
+    "TASKS", "DrivingEnv", "DrivingVecEnv", "DrivingVectorEnv", "Task", "TaskConfig", "find_task", "make_sb3",
+    "make_task", "register",
+]  # fmt: skip

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from contracts import UserError
 from sim.client import Simulator
 from sim.driving.loop import Step
+from sim.driving.referee import Task
 from sim.driving.route import route_rows
 from sim.recorder.puppets import Vehicle, Walker, beside, lane_line, spaced
 from sim.roads.network import RoadNetwork
@@ -31,7 +32,10 @@ class NoPlace(Exception):
 
 
 class Scenario:
-    """Plain traffic: the base of all scripts. places: (x, y) that traffic must leave free at the begin."""
+    """Plain traffic: the base of all scripts.
+
+    places: (x, y) that traffic must leave free at the begin. task: what the ego has to get past in time, if anything.
+    """
 
     def __init__(self, sim: Simulator, network: RoadNetwork, route: Route, seed: int) -> None:
         self.sim, self.route, self.seed = sim, route, seed
@@ -40,6 +44,7 @@ class Scenario:
         self.line = np.stack([route.x, route.y, route.z, route.yaw], 1).astype(float)
         self.half_width = route_rows(self.tables, route)[:, 3]
         self.places: list[tuple[float, float]] = []
+        self.task: Task | None = None
         self.set_up()
 
     def set_up(self) -> None:
@@ -253,6 +258,7 @@ class Obstacle(Scenario):
         line = beside(self.line, self.rng.uniform(0.2, 1.2))[point:]
         self.other = Vehicle(self.sim, line, DT, "vehicle.volkswagen.t2")
         self.other.warn()
+        self.task = Task(max(point - 40.0, 0.0), point + 12.0)
         self.keep_free(point + 10)
 
     def act(self, step: Step) -> None:

@@ -111,6 +111,9 @@ def _do(stages: Any, config: DemoConfig, wanted: list[str], console: Any, note: 
         console.print(f"  [bold]{stage:<10}[/] {part['text']}{seconds}", highlight=False)
     for name, path in (("report", stages.folder / "report.html"), ("figures", stages.folder / "results.json")):
         console.print(f"{name:<10} {path}", highlight=False, soft_wrap=True)
-    drive = stages.run_of("drive")
+    stack = stages.stack()
     console.print(f"{'look':<10} throttle sim view --runs {stages.folder.parent}", highlight=False, soft_wrap=True)
-    console.print(f"{'next':<10} throttle drive --resume {drive}", highlight=False, soft_wrap=True)
+    words = f"--perception {stack.perception} --planner {stack.planner} --control {stack.control}"
+    again = f"throttle drive {words} --routes 5 --ablation true"
+    console.print(f"{'next':<10} {again}    (what each part costs)", highlight=False, soft_wrap=True)
+    console.print(f"{'':<10} throttle demo --full true    (hours: better drivers)", highlight=False, soft_wrap=True)

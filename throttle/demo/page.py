@@ -20,6 +20,28 @@ from throttle.provenance import facts
 from throttle.runs import read_status, write_atomic
 from throttle.tracking import read_metrics
 
+FIGURES = {
+    "map50": "boxes are found with an mAP50 of {:.2f} (1 is all of them)",
+    "miou": "pixels are named with a mean IoU of {:.2f} (1 is all of them)",
+    "path_ade": "the planned path lies {:.2f} m from the expert's",
+    "speed_ade": "the planned speed {:.2f} m/s from the expert's",
+}
+"""Validation figures that the summary tells, and how."""
+WORDS = (
+    (
+        "driving score",
+        "share of a route that was driven, in percent, times a factor for each infraction (collision .5 to .65, red "
+        "light .7, stop sign .8, and others): 100 is a route without a fault",
+    ),
+    (
+        "clipped, unclipped",
+        "whether gradients longer than a threshold are shortened before an optimiser step; the arms of the comparison "
+        "differ in nothing else",
+    ),
+    ("true perception", "the same stack, but its Scene is what the simulator knows"),
+    ("expert", "rules that see the truth: the bar"),
+)
+
 
 def summary(config: DemoConfig, stages: Stages) -> dict[str, Any]:
     """Stage -> what came of it: `text` for people, `figures`, `links` (name -> path)."""
@@ -56,11 +78,10 @@ def _trained(stages: Stages, stage: str) -> dict[str, Any]:
     clipped = _clipped(path / f"clip_{stage}.csv")
     text = f"{status.step:,} optimiser steps, {status.state}"
     if clipped is not None:
-        text += f"; {100 * clipped:.0f}% of the updates were clipped"
-    if figures:
-        text += "; on pictures and scenes not trained on: " + ", ".join(
-            f"{name} {value:.3g}" for name, value in sorted(figures.items())[:6]
-        )
+        text += f"; {100 * clipped:.0f}% of them were clipped"
+    told = [words.format(figures[name]) for name, words in FIGURES.items() if name in figures]
+    if told:
+        text += f". On drives not trained on {', '.join(told)}"
     return {"text": text, "figures": figures, "links": {"run": str(path)}}
 
 
@@ -124,9 +145,20 @@ def _html(found: dict[str, Any], folder: Path, known: dict[str, str]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>throttle demo</title><style>{style}</style></head><body><h1>throttle demo</h1>"
-        f'<p class="headline">{html.escape(_sentence(found["drive"]["text"]))}</p>{"".join(parts)}'
+        f'<p class="headline">{html.escape(_sentence(found["drive"]["text"]))}</p>{_scores(found["drive"]["figures"])}'
+        f"{''.join(parts)}<h2>Words</h2><dl>{_words()}</dl>"
         f'<p class="facts">{foot}</p></body></html>'
     )
+
+
+def _scores(scores: dict[str, float]) -> str:
+    rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{score:.1f}</td></tr>" for name, score in scores.items())
+    head = f"<thead><tr><th>who drives</th><th>driving score ({METRIC})</th></tr></thead>"
+    return f"<div class='scroll'><table>{head}<tbody>{rows}</tbody></table></div>"
+
+
+def _words() -> str:
+    return "".join(f"<dt><b>{html.escape(word)}</b></dt><dd>{html.escape(text)}.</dd>" for word, text in WORDS)
 
 
 def _sentence(text: str) -> str:

@@ -73,14 +73,17 @@ class Stages:
         if stage == "planning":
             return replace(section, dataset=str(self.dataset))
         if stage == "drive":
-            clipped, unclipped = self.policies()
-            stack = Stack(str(self.run_of("perception")), str(self.run_of("planning")), str(clipped))
+            stack, (_, unclipped) = self.stack(), self.policies()
             others = {"control trained unclipped": replace(stack, control=str(unclipped))}
             if not section.ablation:  # which would drive these too
                 others |= {"true perception": replace(stack, perception=TRUTH), "expert": Stack()}
             parts = {"perception": stack.perception, "planner": stack.planner, "control": stack.control}
             return replace(section, server=self.server, others=others, **parts)
         return section
+
+    def stack(self) -> Stack:
+        """The stack in question: the trained parts, control from the first arm that clips."""
+        return Stack(str(self.run_of("perception")), str(self.run_of("planning")), str(self.policies()[0]))
 
     def _write(self, stage: str, section: Any) -> Path:
         path = self.folder / f"{stage}.yaml"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts import UserError
+from sim.driving.referee import KINDS
 from sim.metrics import VERSIONS, Route, benchmark
 from sim.recorder.hosted import HostedServer
 from throttle.drive.config import DriveConfig, Job, Stack, jobs
@@ -192,7 +193,7 @@ def figures(outcomes: list[dict[str, Any]], planned: int) -> dict[str, float]:
         found |= part
     seconds = sum(outcome["seconds"] for outcome in outcomes)
     found["mean_speed"] = sum(route.distance for route in routes) / max(seconds, 1e-9)
-    for kind in ("walker", "vehicle", "static", "red_light", "stop_sign"):
+    for kind in KINDS:
         found[f"events/{kind}"] = float(sum(getattr(route, kind) for route in routes))
     found["acceleration"] = sum(o["comfort"]["acceleration"] for o in outcomes) / len(outcomes)
     found["jerk"] = sum(o["comfort"]["jerk"] for o in outcomes) / len(outcomes)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from contracts import UserError
+from sim.recorder.config import SCENARIOS
 from sim.sensors.weather import Weather
 
 TRUTH, EXPERT, IDM, TRACKER = "truth", "expert", "idm", "tracker"
@@ -15,7 +16,10 @@ TRUTH, EXPERT, IDM, TRACKER = "truth", "expert", "idm", "tracker"
 
 @dataclass(frozen=True)
 class Stack:
-    """Who perceives, plans and controls: a word, or a run (its folder, its name below --runs, or last)."""
+    """Who perceives, plans and controls: a word, a run (its folder, its name below --runs, or last), or module:Name, a
+
+    class of yours (see docs/own-parts.md).
+    """
 
     perception: str = TRUTH
     """truth: what the simulator knows; or a run of train perception."""
@@ -44,11 +48,11 @@ class DriveConfig:
     name: str = "drive"
     """The run's folder is runs/<date>-<name>."""
     perception: str = TRUTH
-    """truth, or a run of train perception."""
+    """truth, a run of train perception, or module:Name."""
     planner: str = EXPERT
-    """expert, idm, or a run of train planning."""
+    """expert, idm, a run of train planning, or module:Name."""
     control: str = TRACKER
-    """tracker, or a run of train control."""
+    """tracker, a run of train control, or module:Name."""
     ablation: bool = False
     """Also drive with each learned part replaced, and with the expert: which part costs how much."""
     others: dict[str, Stack] = field(default_factory=dict)
@@ -65,6 +69,8 @@ class DriveConfig:
     """Traffic; 1 is 36 vehicles and 24 pedestrians around the route."""
     weathers: list[str] = field(default_factory=lambda: ["ClearNoon"])
     """Dealt out in turn over the routes."""
+    scenarios: list[str] = field(default_factory=lambda: [""])
+    """What is staged on the routes beside the traffic, dealt out in turn; "" is nothing. See docs/recording.md."""
     shortest: float = 0.0
     """Metres of the shortest route; 0: the town's usual."""
     longest: float = 0.0
@@ -97,6 +103,10 @@ class DriveConfig:
                 raise UserError(f"{name}: {getattr(self, name)} is not in {low:g}..{high:g}")
         for weather in self.weathers:
             Weather.named(weather)
+        unknown = [name for name in self.scenarios if name not in ("", *SCENARIOS)]
+        if unknown or not self.scenarios:
+            named = f"no scenario '{unknown[0]}'" if unknown else "none is named"
+            raise UserError(f'scenarios: {named}; there are {", ".join(SCENARIOS)}, and ""')
         if any(not 0 <= seed < 2**31 for seed in self.seeds):
             raise UserError("seeds: from 0 to 2^31 - 1")
         if self.server:
@@ -146,6 +156,7 @@ class Job:
     number: int
     seed: int
     weather: str
+    scenario: str = ""
 
     @property
     def key(self) -> str:
@@ -159,4 +170,5 @@ def jobs(config: DriveConfig) -> Iterator[Job]:
         for town in config.towns:
             for seed in config.seeds:
                 for arm in config.arms():
-                    yield Job(arm, town, number, seed, config.weathers[number % len(config.weathers)])
+                    weather = config.weathers[number % len(config.weathers)]
+                    yield Job(arm, town, number, seed, weather, config.scenarios[number % len(config.scenarios)])

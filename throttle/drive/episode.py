@@ -25,6 +25,7 @@ from sim.driving.surroundings import Surroundings
 from sim.metrics import VERSIONS, Route, penalty, route_score, succeeded
 from sim.recorder.config import LidarConfig, RecordConfig, TrafficConfig
 from sim.recorder.episode import weather_of
+from sim.recorder.scenarios import SCRIPTS, NoPlace, Scenario
 from sim.recorder.sensors import Rig
 from sim.recorder.traffic import Crowd, populate
 from sim.roads.network import RoadNetwork
@@ -104,17 +105,13 @@ def drive(
 
     report: told the completion (0..1) now and then. Raises ServerLost or RuntimeError where the server goes.
     """
-    sim.load(job.town)
-    sim.world.set_weather(weather_of(job.weather))
-    network = network_of(sim.map.to_opendrive(), sim.map.name.split("/")[-1])
-    named = route_of(config, network, job)
-    x, y, z, yaw = named.start
-    place = carla.Transform(carla.Location(x, y, z + 0.3), carla.Rotation(yaw=math.degrees(yaw)))
-    ego = sim.spawn(EGO, place, role_name="hero")
-    ego.apply_control(carla.VehicleControl(brake=1.0))
     # the traffic of a route follows from route and seed alone: every stack meets the same
     seed = int(np.random.default_rng([job.seed, job.number]).integers(1, 2**31 - 1))
-    crowd = populate(sim, named.route, TrafficConfig(), config.density, seed, [])
+    try:
+        network, named, ego, scenario = _set_up(sim, config, job, job.scenario, seed)
+    except NoPlace:  # the route has no place for it: plain traffic
+        network, named, ego, scenario = _set_up(sim, config, job, "", seed)
+    crowd = populate(sim, named.route, TrafficConfig(), config.density, seed, scenario.places)
     for _ in range(round(WARM_UP / DT)):
         sim.tick()
     view = CarlaView(sim, ego)
@@ -132,19 +129,38 @@ def drive(
     driver = Driver(parts, RouteTracker(network, named.route), look if rig is not None else None, config.sense_every)
     film = Film(sim, ego, not config.server) if config.video else None
     sim.tick()
-    found = _run(sim, ego, view, driver, crowd, film, config, report)
+    found = _run(sim, ego, view, driver, crowd, scenario, film, config, report)
     if rig is not None:
         rig.stop()
     clips = film.save(folder, job.key.replace("/", "-")) if film is not None else {}
     for number, clip in clips.items():
         found["infractions"][number]["clip"] = clip
-    about = {**dataclasses.asdict(job), "route": named.name, "length": driver.tracker.length}
+    staged = job.scenario if type(scenario) is SCRIPTS[job.scenario] else ""
+    about = {**dataclasses.asdict(job), "scenario": staged, "route": named.name, "length": driver.tracker.length}
     return {**about, **found}
 
 
+def _set_up(
+    sim: Simulator, config: DriveConfig, job: Job, script: str, seed: int
+) -> tuple[RoadNetwork, NamedRoute, Any, Scenario]:
+    """A fresh town with the ego at the begin of its route and the actors of a scenario; raises NoPlace."""
+    sim.load(job.town)
+    sim.world.set_weather(weather_of(job.weather))
+    network = network_of(sim.map.to_opendrive(), sim.map.name.split("/")[-1])
+    named = route_of(config, network, job)
+    x, y, z, yaw = named.start
+    place = carla.Transform(carla.Location(x, y, z + 0.3), carla.Rotation(yaw=math.degrees(yaw)))
+    ego = sim.spawn(EGO, place, role_name="hero")
+    ego.apply_control(carla.VehicleControl(brake=1.0))
+    try:
+        return network, named, ego, SCRIPTS[script](sim, network, named.route, seed)
+    except UserError:  # something stands where an actor of the scenario should
+        raise NoPlace from None
+
+
 def _run(
-    sim: Simulator, ego: Any, view: CarlaView, driver: Driver, crowd: Crowd, film: Film | None, config: DriveConfig,
-    report: Callable[[float], None],
+    sim: Simulator, ego: Any, view: CarlaView, driver: Driver, crowd: Crowd, scenario: Scenario, film: Film | None,
+    config: DriveConfig, report: Callable[[float], None],
 ) -> dict[str, Any]:  # fmt: skip
     infractions: list[dict[str, Any]] = []
     speeds, gains = [], []
@@ -160,7 +176,7 @@ def _run(
             if film is not None:
                 film.mark(len(infractions) - 1, item.kind)
 
-    for step in steps(sim, ego, view, driver, limit=config.seconds):
+    for step in steps(sim, ego, view, driver, limit=config.seconds, task=scenario.task):
         if last is None:
             begun = step.around.time
         else:
@@ -171,6 +187,7 @@ def _run(
         gains.append(step.around.ego.acceleration)
         if film is not None:
             film.add(step, step.around.time - begun)
+        scenario.act(step)
         if step.number % 20 == 0:
             crowd.tend(step.around)
             report(driver.tracker.completion)

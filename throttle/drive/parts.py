@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts import Control, Ego, Objects, Plan, Scene, UserError
+from contracts.extension import user_object
 from sim.driving.baselines import lane_follower, scene_plan
 from sim.driving.expert import Expert, ExpertConfig
 from sim.driving.route import RouteTracker
@@ -158,6 +160,27 @@ class Parts:
     control: Controller
 
 
+def is_own(name: str) -> bool:
+    """A part names a class of the user's, module:Name, and not a run."""
+    return bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name)) and not Path(name).exists()
+
+
+def own_part(name: str, methods: tuple[str, ...]) -> Any:
+    """An object of the user's class; raises UserError where it lacks one of the methods or cannot be made."""
+    kind = user_object(name)
+    lacking = [method for method in methods if not hasattr(kind, method)]
+    if lacking:
+        raise UserError(f"{name} has no {lacking[0]}; it needs {', '.join(methods)} (see throttle/drive/parts.py)")
+    try:
+        return kind()
+    except Exception as error:  # whatever the user's class raises
+        raise UserError(f"{name} cannot be made: {type(error).__name__}: {error}") from None
+
+
+METHODS = {"perception": ("begin", "see"), "planner": ("begin", "plan"), "control": ("begin", "act")}
+"""What a part of the user's needs."""
+
+
 def find_parts(stack: Stack, runs: Path) -> Stack:
     """The stack with the folders of the runs that it names; raises UserError where there is none."""
     found = {}
@@ -166,7 +189,9 @@ def find_parts(stack: Stack, runs: Path) -> Stack:
         ("control", (TRACKER,), "control"),
     ):  # fmt: skip
         wanted = getattr(stack, part)
-        if wanted not in words:
+        if is_own(wanted):
+            own_part(wanted, METHODS[part])
+        elif wanted not in words:
             path = find_run(runs, wanted, kind)
             ready = latest_checkpoint(path) is not None if kind == "control" else (path / BEST).is_file()
             if not ready:
@@ -186,6 +211,9 @@ def load_parts(stack: Stack, every: int) -> Parts:
 def _perception(name: str, every: int) -> Perception | None:
     if name == TRUTH:
         return None
+    if is_own(name):
+        perception: Perception = own_part(name, METHODS["perception"])
+        return perception
     from throttle.drive.seeing import Seeing
 
     return Seeing(Path(name), every)
@@ -196,6 +224,9 @@ def _planner(name: str) -> Planner:
         return ExpertPlanner()
     if name == IDM:
         return FunctionPlanner(lambda scene: scene_plan(lane_follower, scene))
+    if is_own(name):
+        planner: Planner = own_part(name, METHODS["planner"])
+        return planner
     from planning.planner import load_planner
     from throttle.commands.train_planning import load_config
 
@@ -206,6 +237,9 @@ def _planner(name: str) -> Planner:
 def _control(name: str) -> Controller:
     if name == TRACKER:
         return Follower()
+    if is_own(name):
+        controller: Controller = own_part(name, METHODS["control"])
+        return controller
     from throttle.commands.evaluate_control import load_config
 
     checkpoint = latest_checkpoint(Path(name))

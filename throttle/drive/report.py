@@ -22,7 +22,8 @@ MEGABYTES = 16
 """Clips beyond this are linked, not embedded."""
 KINDS = {
     "walker": "hit a pedestrian", "vehicle": "hit a vehicle", "static": "hit an object", "red_light": "ran a red light",
-    "stop_sign": "ran a stop sign",
+    "stop_sign": "ran a stop sign", "scenario_timeout": "did not get past in time",
+    "yield_emergency": "held up an emergency vehicle",
 }  # fmt: skip
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("driving score lb-2.0", f"driving_score/{METRIC}", "{:.1f}"),
@@ -224,9 +225,9 @@ def _routes(found: dict[str, Any]) -> str:
         for outcome in arm["routes"]:
             rows.append(
                 [html.escape(name), html.escape(outcome["route"] or f"{outcome['town']} {outcome['number']}"),
-                 str(outcome["seed"]), html.escape(outcome["weather"]), f"{outcome['length']:.0f}",
-                 html.escape(outcome["ended"]), f"{100 * outcome['completion']:.1f}",
+                 str(outcome["seed"]), html.escape(outcome["weather"]), html.escape(outcome.get("scenario", "")),
+                 f"{outcome['length']:.0f}", html.escape(outcome["ended"]), f"{100 * outcome['completion']:.1f}",
                  f"{outcome['score'][METRIC]:.1f}", str(len(outcome["infractions"])), f"{outcome['seconds']:.0f}"]
             )  # fmt: skip
-    head = ["arm", "route", "seed", "weather", "metres", "ended", "completed %", METRIC, "infractions", "s"]
+    head = ["arm", "route", "seed", "weather", "scenario", "metres", "ended", "completed %", METRIC, "infractions", "s"]
     return _grid(head, rows)

@@ -39,19 +39,19 @@ def sim() -> Iterator[Simulator]:
         server.wait(30)
 
 
-def place(sim: Simulator, named: NamedRoute, ahead: int = 0):  # type: ignore[no-untyped-def]
+def place(sim: Simulator, named: NamedRoute, ahead: int = 0, model: str = "vehicle.tesla.model3"):  # type: ignore[no-untyped-def]
     """A car on a route's point, facing along it."""
     route = named.route
     pose = carla.Transform(
         carla.Location(float(route.x[ahead]), float(route.y[ahead]), float(route.z[ahead]) + 0.1),
         carla.Rotation(yaw=math.degrees(float(route.yaw[ahead]))),
     )
-    return sim.spawn("vehicle.tesla.model3", pose)
+    return sim.spawn(model, pose)
 
 
 def test_what_it_sees(sim: Simulator) -> None:
     named = named_routes(load("Alder"), "train", 1, seed=8)[0]
-    ego, other = place(sim, named), place(sim, named, ahead=14)
+    ego, other = place(sim, named), place(sim, named, 14, "vehicle.dodge.charger_police_2020")
     walker = sim.spawn("walker.pedestrian.0001", carla.Transform(ego.get_location() + carla.Location(3, 9, 1)))
     lights = sim.world.get_actors().filter("traffic.traffic_light*")
     for light in lights:
@@ -72,6 +72,10 @@ def test_what_it_sees(sim: Simulator) -> None:
     assert around.yaw[k] == pytest.approx(math.radians(at.rotation.yaw), abs=1e-3)
     assert around.half_extent[k, 0] == pytest.approx(other.bounding_box.extent.x)
     assert around.kind[seen[walker.id]] == ObjectClass.PEDESTRIAN
+    assert not around.on_duty.any(), "a police car without its blue lights is a car"
+    other.set_light_state(carla.VehicleLightState(carla.VehicleLightState.Special1))
+    sim.tick()
+    assert view.look().on_duty.tolist() == [n == other.id for n in around.id.tolist()]
     for light in lights:
         light.set_state(carla.TrafficLightState.Green)
     sim.destroy(walker)
