@@ -17,24 +17,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contracts import Ego, LightState, Objects, Scene, UserError
-from perception.classes import LIGHT, LIGHT_OF, SIGN
+from contracts import Ego, Objects, Scene, UserError
 from perception.config import ModelConfig
 from perception.lift import CameraModel, Lifted, lift
+from perception.lines import StopLines
 from perception.model import PerceptionNet
 from perception.output import Detections
 from perception.track import Tracker
 from training import load_weights
 
 DESCRIPTION = "model.json"
-BINDS = 0.5
-"""A light or sign binds the ego if the network is as sure as this."""
-HOLD = 1.0
-"""Seconds that a light stays known after it was seen last."""
-AT_LINE, STANDING = 4.0, 0.2
-"""Metres to its line and m/s at which a stop sign is honoured."""
-FORGET = 5.0
-"""Seconds after which a stop sign is another one."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +89,7 @@ class Perceiver:
     def reset(self) -> None:
         """Forget all that was seen, as at the begin of another route."""
         self.tracker = Tracker()
-        self._light = (LightState.NONE, math.inf, math.inf)  # state, metres to the line, seconds since it was seen
-        self._honoured = math.inf  # seconds since a stop sign that was honoured was seen last
+        self.lines = StopLines(self.description.signs)
 
     def __call__(
         self,
@@ -126,7 +117,7 @@ class Perceiver:
         for track in self.tracker.update(merged, ego, seconds):
             if track.score >= self.score:
                 tracks.append((track, *self.tracker.in_ego(track)))
-        light, stop, stop_sign = self._line(list(found.values()), ego, seconds)
+        light, stop, stop_sign = self.lines.update(list(found.values()), ego, seconds)
         return Scene(ego, _objects(tracks), route, light, stop, stop_sign, speed_limit).validate()
 
     def look(self, pictures: Mapping[str, NDArray[np.uint8]]) -> dict[str, Detections]:
@@ -143,37 +134,6 @@ class Perceiver:
 
     def _scale(self, camera: CameraModel) -> tuple[float, float]:
         return self.description.width / camera.width, self.description.height / camera.height
-
-    def _line(self, found: list[Detections], ego: Ego, seconds: float) -> tuple[LightState, float, bool]:
-        """State of the light that binds, metres to the stop line, whether the line belongs to a stop sign."""
-        moved = max(ego.speed, 0.0) * seconds
-        state, stop, age = self._light
-        self._light = (state, stop - moved, age + seconds)
-        best = 0.0
-        for objects in found:
-            for k in np.flatnonzero((objects.labels == LIGHT) & (objects.binding >= BINDS)):
-                seen = LIGHT_OF.get(int(objects.state[k]))
-                sure = float(objects.binding[k] * objects.scores[k])
-                if seen is not None and sure > best:
-                    best, self._light = sure, (seen, float(objects.stop[k]), 0.0)
-        state, stop, age = self._light
-        if age <= HOLD and stop > -1.0:
-            return state, max(stop, 0.0), False
-        return self._stop_sign(found, ego, seconds)
-
-    def _stop_sign(self, found: list[Detections], ego: Ego, seconds: float) -> tuple[LightState, float, bool]:
-        self._honoured += seconds
-        number = self.description.signs.index("stop") if "stop" in self.description.signs else -1
-        nearest = math.inf
-        for objects in found:
-            rows = (objects.labels == SIGN) & (objects.sign == number) & (objects.binding >= BINDS)
-            nearest = min(nearest, *objects.stop[rows].tolist(), math.inf)
-        if not math.isfinite(nearest):
-            return LightState.NONE, math.inf, False
-        if self._honoured <= FORGET or (nearest <= AT_LINE and ego.speed <= STANDING):
-            self._honoured = 0.0
-            return LightState.NONE, math.inf, False
-        return LightState.NONE, nearest, True
 
 
 def _objects(tracks: list[Any]) -> Objects:

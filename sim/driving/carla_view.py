@@ -98,7 +98,7 @@ class CarlaView:
         for number in unknown:
             actor = found.get(number)
             self._known[number] = None if actor is None or number == self.ego.id else self._static(actor)
-            if self._known[number] is not None and actor.attributes.get("special_type") == "emergency":
+            if actor is not None and actor.attributes.get("special_type") == "emergency" and number != self.ego.id:
                 self._blue[number] = actor
 
     def look(self) -> Surroundings:

@@ -51,7 +51,9 @@ class Benchmark:
         self.all = len(list(jobs(config)))
         self._tried: dict[str, int] = {}
         cores = len(os.sched_getaffinity(0))
-        self.workers = 1 if config.server else min(config.workers or max(1, cores // 2), max(1, len(self.todo)))
+        # a worker and its server take turns, so two of them keep two cores busy; more cores also draw pictures faster
+        few = max(1, min(cores, 2), cores // 2)
+        self.workers = 1 if config.server else min(config.workers or few, max(1, len(self.todo)))
 
     def file(self, job: Job) -> Path:
         """Where a route's outcome is."""

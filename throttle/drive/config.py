@@ -86,7 +86,8 @@ class DriveConfig:
     maps: str = ""
     """Folder of further towns for our own server."""
     workers: int = 0
-    """Routes driven at once, each on a server of its own; 0: one for two cores. With --server always one."""
+    """Routes driven at once, each on a server of its own; 0: two, or one for two
+    cores where there are more than four. With --server always one."""
     tries: int = 3
     """How often a route is begun when the server is lost; then it counts as failed."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ from contracts import Scene
 from perception.perceive import Perceiver
 from sim.recorder.config import CameraConfig
 from throttle.drive.parts import DT, View
+
+STAND_BACK = 3.0
+"""Metres that the car stays farther from a stop line than it would with the truth: lights and signs stand at their
+line, so that from there they are beside or above the picture."""
 
 
 class Seeing:
@@ -35,4 +40,5 @@ class Seeing:
     def see(self, view: View, known: Scene) -> Scene:
         """What the network finds; route, own motion and speed limit are known."""
         pictures = {name: np.ascontiguousarray(bgr[..., ::-1]) for name, bgr in view.pictures.items()}
-        return self._perceiver(pictures, view.lidar, known.ego, known.route, known.speed_limit, self._seconds)
+        scene = self._perceiver(pictures, view.lidar, known.ego, known.route, known.speed_limit, self._seconds)
+        return replace(scene, stop_distance=max(scene.stop_distance - STAND_BACK, 0.0))

@@ -16,7 +16,7 @@ from sim.world.presets import BodyType
 from sim.world.world import World
 
 NETWORK = load("Gridley")
-NAMED = named_routes(NETWORK, "train", 1)[0]
+NAMED = named_routes(NETWORK, "train", 1, shortest=400.0)[0]
 
 
 def alone() -> World:
@@ -29,9 +29,9 @@ def alone() -> World:
 
 
 def straight() -> int:
-    """A point of the route with 40 m of the same lane before it and behind it."""
+    """A point of the route with 30 m of the same lane before it and behind it."""
     lane = NAMED.route.lane
-    return next(k for k in range(45, len(lane) - 45) if len(set(lane[k - 40 : k + 40].tolist())) == 1)
+    return next(k for k in range(35, len(lane) - 35) if len(set(lane[k - 30 : k + 30].tolist())) == 1)
 
 
 def put(world: World, along: int, offset: float = 0.0, turn: float = 0.0) -> None:
@@ -94,9 +94,9 @@ def test_a_scenario_is_passed_in_its_time_or_counted_once(passed: bool) -> None:
 @pytest.mark.parametrize("task", [True, False])
 def test_the_other_side_of_the_road_is_no_fault_while_a_scenario_lasts(task: bool) -> None:
     world, k = alone(), straight()
-    referee = Referee(RouteTracker(NETWORK, NAMED.route), task=Task(k - 5, k + 40) if task else None)
+    referee = Referee(RouteTracker(NETWORK, NAMED.route), task=Task(k - 5, k + 30) if task else None)
     if task:
-        world.set_scenario(0, 0, k - 5, k + 40)
+        world.set_scenario(0, 0, k - 5, k + 30)
     put(world, k, turn=np.pi)
     world.state.vehicles.speed[0, 0] = 5.0
     stand(world, referee, 20)

@@ -1,0 +1,89 @@
+"""What a car remembers of the light and the stop sign that bind it, from picture to picture.
+
+Both stand beside or over their stop line and leave the picture as the car comes near: what was seen is carried on by
+the car's own motion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from contracts import Ego, LightState
+from perception.classes import LIGHT, LIGHT_OF, SIGN
+from perception.output import Detections
+
+BINDS = 0.5
+"""A light or sign binds the ego if the network is as sure as this."""
+HOLD = 1.0
+"""Seconds that a light stays known after it was seen last."""
+NEAR, WAIT = 9.0, 4.0
+"""Metres to its line within which a red or yellow light stays known for longer, and for how many seconds."""
+SURE = 2
+"""Looks that a stop sign must be seen in to be remembered until its line."""
+REMEMBERED = 20.0
+"""Seconds that it is remembered."""
+AT_LINE, STANDING = 9.0, 0.2
+"""Metres to its line, from the ego's centre, and m/s at which a stop sign is honoured."""
+FORGET = 5.0
+"""Seconds after which a stop sign is another one."""
+
+
+class StopLines:
+    """Call `update` once a look. `signs`: names of the signs that the network knows."""
+
+    def __init__(self, signs: Sequence[str]) -> None:
+        self._stop = signs.index("stop") if "stop" in signs else -1
+        self._light, self._light_line, self._light_age = LightState.NONE, math.inf, math.inf
+        self._sign_line, self._sign_age, self._looks = math.inf, math.inf, 0
+        self._honoured = math.inf  # seconds since a stop sign that was honoured was seen last
+
+    def update(self, found: Sequence[Detections], ego: Ego, seconds: float) -> tuple[LightState, float, bool]:
+        """State of the light that binds, metres from the ego's centre to the stop line, whether it is a stop sign's.
+
+        seconds: since the last look.
+        """
+        moved = max(ego.speed, 0.0) * seconds
+        self._look_for_light(found, moved, seconds)
+        near = 0.0 < self._light_line <= NEAR and self._light in (LightState.RED, LightState.YELLOW)
+        if self._light_age <= (WAIT if near else HOLD) and self._light_line > -1.0:
+            return self._light, max(self._light_line, 0.0), False
+        return self._stop_sign(found, ego, moved, seconds)
+
+    def _look_for_light(self, found: Sequence[Detections], moved: float, seconds: float) -> None:
+        self._light_line -= moved
+        self._light_age += seconds
+        best = 0.0
+        for objects in found:
+            for k in np.flatnonzero((objects.labels == LIGHT) & (objects.binding >= BINDS)):
+                seen = LIGHT_OF.get(int(objects.state[k]))
+                sure = float(objects.binding[k] * objects.scores[k])
+                if seen is not None and sure > best:
+                    best = sure
+                    self._light, self._light_line, self._light_age = seen, float(objects.stop[k]), 0.0
+
+    def _stop_sign(
+        self, found: Sequence[Detections], ego: Ego, moved: float, seconds: float
+    ) -> tuple[LightState, float, bool]:
+        self._honoured += seconds
+        self._sign_age += seconds
+        self._sign_line -= moved
+        nearest = math.inf
+        for objects in found:
+            rows = (objects.labels == SIGN) & (objects.sign == self._stop) & (objects.binding >= BINDS)
+            nearest = min(nearest, *objects.stop[rows].tolist(), math.inf)
+        if math.isfinite(nearest):
+            if self._honoured <= FORGET:  # the same, still in the picture
+                self._honoured = 0.0
+                return LightState.NONE, math.inf, False
+            self._sign_line, self._sign_age, self._looks = nearest, 0.0, self._looks + 1
+        known = self._sign_age == 0.0 or (self._looks >= SURE and self._sign_age <= REMEMBERED)
+        if not known or self._sign_line <= 0.0:
+            self._looks = 0
+            return LightState.NONE, math.inf, False
+        if self._sign_line <= AT_LINE and ego.speed <= STANDING:
+            self._honoured, self._sign_age, self._looks = 0.0, math.inf, 0
+            return LightState.NONE, math.inf, False
+        return LightState.NONE, self._sign_line, True

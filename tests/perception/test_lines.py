@@ -1,0 +1,75 @@
+"""Lights and stop signs that leave the picture before the car is at their line."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from contracts import Ego, LightState
+from perception.classes import LIGHT, LIGHT_OF, SIGN
+from perception.lines import FORGET, StopLines
+from perception.output import Detections
+
+STATE = {state: number for number, state in LIGHT_OF.items()}
+
+
+def seen(label: int, stop: float, state: int = -1, sign: int = -1, binding: float = 0.9) -> list[Detections]:
+    one = np.ones(1, np.float32)
+    return [
+        Detections(
+            np.zeros((1, 4), np.float32), np.array([label]), 0.8 * one, 20 * one, 0 * one, np.array([state]),
+            np.array([sign]), binding * one, stop * one,
+        )
+    ]  # fmt: skip
+
+
+def driving(speed: float) -> Ego:
+    return Ego(speed, 0.0, 0.0, 0.0)
+
+
+def test_a_red_light_over_the_line_is_waited_for_and_a_green_one_forgotten() -> None:
+    for state, wait in ((LightState.RED, True), (LightState.GREEN, False)):
+        lines = StopLines(["stop"])
+        lines.update(seen(LIGHT, 8.0, STATE[state]), driving(5.0), 0.1)
+        for _ in range(10):  # 2 s later and 4 m on, out of the picture
+            light, distance, _ = lines.update([], driving(2.0), 0.2)
+        assert (light == LightState.RED) == wait
+        assert distance == (pytest.approx(4.0) if wait else math.inf)
+
+
+def test_a_red_light_that_was_seen_far_away_is_not_kept() -> None:
+    lines = StopLines([])
+    lines.update(seen(LIGHT, 40.0, STATE[LightState.RED]), driving(0.0), 0.1)
+    assert lines.update([], driving(0.0), 0.9)[0] == LightState.RED
+    assert lines.update([], driving(0.0), 0.9)[0] == LightState.NONE
+
+
+def test_a_stop_sign_out_of_the_picture_is_stopped_for_once() -> None:
+    lines = StopLines(["yield", "stop"])
+    for metres in (16.0, 15.0, 14.0):
+        assert lines.update(seen(SIGN, metres, sign=1), driving(10.0), 0.1) == (LightState.NONE, metres, True)
+    for _ in range(8):
+        _, distance, sign = lines.update([], driving(10.0), 0.1)
+    assert (distance, sign) == (pytest.approx(6.0), True)
+    assert lines.update([], driving(0.0), 0.1) == (LightState.NONE, math.inf, False), "it stands: honoured"
+    assert lines.update(seen(SIGN, 6.0, sign=1), driving(1.0), 0.1)[2] is False, "still the same sign"
+    lines.update([], driving(5.0), FORGET + 0.1)
+    assert lines.update(seen(SIGN, 20.0, sign=1), driving(5.0), 0.1) == (LightState.NONE, 20.0, True), "another one"
+
+
+def test_a_stop_sign_seen_once_and_one_of_others_are_not_remembered() -> None:
+    lines = StopLines(["yield", "stop"])
+    assert lines.update(seen(SIGN, 20.0, sign=1), driving(5.0), 0.1)[2]
+    assert not lines.update([], driving(5.0), 0.1)[2]
+    for metres in (20.0, 19.0):
+        assert not lines.update(seen(SIGN, metres, sign=1, binding=0.2), driving(10.0), 0.1)[2]
+        assert not lines.update(seen(SIGN, metres, sign=0), driving(10.0), 0.1)[2]
+
+
+def test_a_line_that_is_passed_is_over() -> None:
+    lines = StopLines(["stop"])
+    for metres in (3.0, 2.0):
+        lines.update(seen(SIGN, metres, sign=0), driving(10.0), 0.1)
+    assert lines.update([], driving(10.0), 0.3) == (LightState.NONE, math.inf, False)
