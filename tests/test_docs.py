@@ -36,6 +36,9 @@ def test_every_command_is_one_that_throttle_takes(page: Path, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     for name, content in re.findall(r"^```yaml\n# (\S+\.yaml)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         (tmp_path / name).write_text(content)
+    for name in re.findall(r"\b(\w+\.pth)\b", text):  # weights that the user is to fetch
+        (tmp_path / name).touch()
+    (tmp_path / "runs").mkdir()
     for words in commands(text):
         verb = next((v for v in (" ".join(words[:2]), words[0]) if v in VERBS), None)
         assert verb, f"throttle {shlex.join(words)}"
