@@ -93,6 +93,7 @@ class TrafficLights:
         junctions = slice(None) if lights is None else np.unique(self._junction[lights])
         for part in (signals.elapsed, signals.group, signals.stage):
             part[0, junctions] = 0
+        self._elapsed[slice(None) if lights is None else lights] = 0.0
         self._forced = {k: v for k, v in self._forced.items() if lights is not None and k not in lights}
 
     def group(self, light: int) -> list[int]:
