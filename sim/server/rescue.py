@@ -34,7 +34,6 @@ class Rescue:
         self._streak = 0
         self._last_tick = 0.0
         self._poked = True
-        self._batches = 0
         self.count = 0
         """Rescues so far."""
         self.held = False
@@ -43,16 +42,19 @@ class Rescue:
     def ticked(self, batches: int) -> None:
         """A tick was asked for, `batches` calls of apply_batch after the one before."""
         self._streak = self._streak + 1 if batches else 0
-        self._last_tick = monotonic()
         self._sim.announced = None
         self._poked = False
 
+    def stepped(self) -> None:
+        """The tick is done: from now on its batch may be awaited."""
+        self._last_tick = monotonic()
+
     def stalled(self) -> bool:
-        """A Traffic Manager owes the batch of the last tick."""
+        """A Traffic Manager owes the batch of the last tick, and has not even begun its step."""
         sim = self._sim
         if not (sim.settings.synchronous and sim.managers and self._streak >= STREAK):
             return False
-        if self._poked or self.held or sim.batches:
+        if self._poked or self.held or sim.batches or sim.looks:
             return False
         if sim.announcer is None:
             return monotonic() - self._last_tick > STALL_SECONDS

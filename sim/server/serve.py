@@ -143,7 +143,8 @@ class Server:
         """The reply to a call; None for a notification."""
         sim = self.sim
         sim.caller = caller
-        if request.method == "tick_cue" and sim.settings.synchronous:
+        steps = request.method == "tick_cue" and sim.settings.synchronous
+        if steps:
             self.rescue.ticked(sim.batches)
         try:
             result = serve(sim, request.method, request.arguments)
@@ -153,6 +154,8 @@ class Server:
             return None if request.call_id is None else codec.rpc_error(request.call_id, text)
         finally:
             sim.caller = None
+            if steps:
+                self.rescue.stepped()
         return None if request.call_id is None else codec.reply(request.call_id, result)
 
     def left(self, caller: Connection) -> None:

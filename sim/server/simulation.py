@@ -69,7 +69,9 @@ class Simulation:
         self.custom_map: str | None = None
         """OpenDRIVE text of generate_opendrive_world."""
         self.batches = 0
-        """Calls of apply_batch since the last tick: a Traffic Manager makes one a tick."""
+        """Calls of apply_batch since the last tick: a Traffic Manager makes one at the end of its step."""
+        self.looks = 0
+        """Calls of get_vehicle_light_states since then: it makes one at the beginning."""
         self.announcer: Caller | None = None
         """The connection that says when a client is about to tick; `announced`: when it last did (monotonic)."""
         self.announced: float | None = None
@@ -131,7 +133,7 @@ class Simulation:
         dt = self.step_seconds()
         self._last_wall = monotonic()
         self.frame += 1
-        self.batches = 0
+        self.batches = self.looks = 0
         episode = self.episode
         self.replayer.before_step(self, dt)
         episode.step(dt, self.settings.substeps(dt))
