@@ -7,6 +7,7 @@ throttle record --config configs/record/small.yaml --out datasets/small --seed 1
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -90,6 +91,8 @@ def record(recording: Recording, console: Console) -> bool:
         f"{_minutes(config, whole, crew)} in all -> {recording.root}",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
+    if not recording.where.port and not _compiled():
+        console.print("the first recording of an installation compiles for some minutes before its first row")
     began = time.monotonic()
     with StopSignal() as stop, ProgressBar("record", console) as bar:
 
@@ -108,6 +111,15 @@ def record(recording: Recording, console: Console) -> bool:
             f"complete: {recording.size() / 1e6:,.1f} MB in {seconds:.0f} s -> {recording.root}", highlight=False
         )
     return complete
+
+
+def _compiled() -> bool:
+    """The camera's kernels lie in numba's cache."""
+    import sim.sensors
+
+    own = Path(sim.sensors.__file__).parent / "__pycache__"
+    known = [own, *([Path(os.environ["NUMBA_CACHE_DIR"])] if "NUMBA_CACHE_DIR" in os.environ else [])]
+    return any(next(place.rglob("raster.*.nbi"), None) is not None for place in known)
 
 
 def _minutes(config: RecordConfig, whole: Estimate, crew: int) -> str:
