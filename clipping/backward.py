@@ -34,9 +34,10 @@ class BackwardNorms:
             order = group.strategy.order if isinstance(group.strategy, ScaleStrategy) else None
             if not group.grads.host or order != 2.0:
                 raise ClippingError("measure='backward' is for CPU gradients and strategies of one global L2 norm")
-        self._kernels = kernels.available()
+        params = [p for group in groups for p in group.grads.params]
+        self._kernels = {id(p): kernels.Kernel() for p in params} if kernels.available() else {}
         self._taken: dict[int, tuple[Any, int, float]] = {}
-        self._hooks = [p.register_post_accumulate_grad_hook(self._take) for group in groups for p in group.grads.params]
+        self._hooks = [p.register_post_accumulate_grad_hook(self._take) for p in params]
         for group in groups:
             group.grads.earlier = self.lookup
 
@@ -44,7 +45,7 @@ class BackwardNorms:
         grad = p.grad
         if grad is None or grad.is_sparse:
             return
-        kernel = kernels.Kernel() if self._kernels else None
+        kernel = self._kernels.get(id(p))
         total = kernel.sum_squares() if kernel is not None and kernel.load([grad]) else float(sum_squares(grad))
         self._taken[id(p)] = (weakref.ref(grad), grad._version, total)
 

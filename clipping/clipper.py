@@ -117,7 +117,7 @@ class GradientClipper:
         only = self.groups[0].strategy if len(self.groups) == 1 else None
         one_coefficient = isinstance(only, ScaleStrategy) and only.order == 2.0
         one_pass = isinstance(only, (Value, AGC)) and self.config.nonfinite == "skip"
-        self.simple = (one_coefficient or one_pass) and not self.config.per_module
+        self.simple = self._on_host and (one_coefficient or one_pass) and not self.config.per_module
         self._per_sample = any(isinstance(group.strategy, PerSample) for group in self.groups)
         self.fold = Fold(optimizer)
         possible = self.fold.accurate and len(self.groups) == 1 and isinstance(self.groups[0].strategy, ScaleStrategy)
@@ -153,6 +153,8 @@ class GradientClipper:
         """Measure and clip what the optimiser is about to step with."""
         fold = self.fold
         assert fold is not None
+        if self.simple and len(fold.optimizer.param_groups) == self._param_groups and host.clip_simply(self):
+            return
         fold.restore()  # of a step that ended in an exception
         moved = self._first.device != self._device
         if moved or len(fold.optimizer.param_groups) != self._param_groups:  # or add_param_group, since we looked
@@ -161,11 +163,8 @@ class GradientClipper:
             if not self.per_sample_ready:
                 raise ClippingError("'per_sample' clips in clipper.backward(model, loss, *batch): call that first")
             self.per_sample_ready = False
-        if self._on_host:
-            host.clip(self)
-        else:
-            with torch.no_grad():
-                device.clip(self)
+        with torch.no_grad():
+            (host if self._on_host else device).clip(self)
 
     def after_step(self) -> None:
         """Put the optimiser back as it was found."""

@@ -28,6 +28,7 @@ class Fold:
             group.get("fused") for group in groups
         )
         self.accurate = self.supported and all(p.dtype in _LOW for group in groups for p in group["params"])
+        self.pending = False  # between hand() and restore()
         self._saved: tuple[Any, Any] | None = None
         self._handed: tuple[Any, Any] = (None, None)
         self._fix_momentum: Tensor | None = None
@@ -40,7 +41,7 @@ class Fold:
         """Set both attributes for this step; :meth:`restore` must follow."""
         current = tuple(getattr(self.optimizer, name, _ABSENT) for name in _NAMES)
         if self._saved is None:
-            self._saved = current  # type: ignore[assignment]
+            self._saved, self.pending = current, True  # type: ignore[assignment]
         self._handed = (scale, found)
         for name, value in zip(_NAMES, self._handed):
             setattr(self.optimizer, name, value)
@@ -63,7 +64,7 @@ class Fold:
                 delattr(self.optimizer, name)
             else:
                 setattr(self.optimizer, name, saved)
-        self._saved = None
+        self._saved, self.pending = None, False
         if self._fix_momentum is not None:
             for state in self.optimizer.state.values():
                 buffer = state.get("momentum_buffer")

@@ -18,22 +18,15 @@ Row = tuple[float, ...]
 Measured = tuple[float, float | None]
 
 
-def clip(clipper: GradientClipper) -> None:
-    """Measure, decide, clip (or leave out) the update that ``clipper``'s optimiser is about to make."""
-    if not (clipper.simple and _clip_simply(clipper)):
-        with torch.no_grad():
-            _clip(clipper)
-
-
-def _clip_simply(clipper: GradientClipper) -> bool:
+def clip_simply(clipper: GradientClipper) -> bool:
     """The short way for one group under one coefficient, where every microsecond of a small network counts.
 
     False, with nothing done, where the gradients or their norm need more care.
     """
     group = clipper.groups[0]
-    grads = group.grads
-    assert clipper.fold is not None
-    if clipper.fold.amp_scale() is not None or not grads.refresh() or not grads.fast or grads.earlier is not None:
+    grads, fold = group.grads, clipper.fold
+    assert fold is not None
+    if fold.pending or fold.amp_scale() is not None or grads.earlier is not None or not grads.refresh_fast():
         return False
     strategy = group.strategy
     if isinstance(strategy, TensorStrategy):
@@ -54,7 +47,8 @@ def _clip_simply(clipper: GradientClipper) -> bool:
     return True
 
 
-def _clip(clipper: GradientClipper) -> None:
+def clip(clipper: GradientClipper) -> None:
+    """Measure, decide, clip (or leave out) the update that ``clipper``'s optimiser is about to make."""
     fold, groups = clipper.fold, clipper.groups
     assert fold is not None
     amp = fold.amp_scale()

@@ -2,8 +2,7 @@
 
 Optional: without Numba, :func:`available` is False and torch does the same work with the same accuracy. The kernels
 read float32 memory through addresses, so one call serves all tensors; large lists are shared among
-``torch.get_num_threads()`` threads (the kernels release the GIL; Numba's own threads are not used, because one of its
-threading layers aborts the process when two Python threads meet in it). Results do not depend on the thread count.
+``torch.get_num_threads()`` threads (:mod:`clipping.team`). Results do not depend on the thread count.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from clipping import team
 
 with contextlib.suppress(ImportError):  # without it there is no Numba either, and torch does the work
     import numpy as np
@@ -27,7 +27,6 @@ SHARED = 1 << 19  # entries below which one thread does everything
 
 _lock = threading.Lock()
 _compiled: Any = None
-_pool: ThreadPoolExecutor | None = None
 
 
 def available() -> bool:
@@ -50,31 +49,45 @@ def _load() -> Any:
     return _numba
 
 
-def _forget_pool() -> None:
-    global _pool
-    _pool = None
+class Job:
+    """The tables of one kind of pass, as the compiled functions read them (the words of clipping._numba)."""
 
+    def __init__(self, grads: np.ndarray, tensor: np.ndarray, start: np.ndarray, length: np.ndarray) -> None:
+        """``grads`` int64 [tensors], filled at every step; the others int64 [blocks]: which tensor, from which entry,
+        how many entries."""
+        self.tensor, self.entries = tensor, int(length.sum())
+        self.before, self.after = np.zeros(len(tensor)), np.zeros(len(tensor))
+        self.coefs = np.ones(len(grads), np.float32)
+        ends = np.cumsum(length)
+        whole = np.arange(BLOCK, self.entries, BLOCK)
+        cuts = np.unique(np.concatenate([[0], np.searchsorted(ends, whole), [len(tensor)]])).astype(np.int64)
+        self.words = np.zeros(_compiled.WORDS, np.int64)
+        self.numbers = self.words.view(np.float64)
+        self.address = self.words.ctypes.data
+        self._sums = self.before.ctypes.data, self.after.ctypes.data
+        self.words[_compiled.SHARES], self.words[_compiled.BLOCKS] = len(cuts) - 1, len(tensor)
+        for word, table in (
+            (_compiled.CUTS, cuts),
+            (_compiled.GRADS, grads),
+            (_compiled.TENSOR, tensor),
+            (_compiled.START, start),
+            (_compiled.LENGTH, length),
+            (_compiled.BEFORE, self.before),
+            (_compiled.AFTER, self.after),
+            (_compiled.COEFS, self.coefs),
+        ):
+            self.words[word] = table.ctypes.data
+        self._kept = (cuts, grads, tensor, start, length)  # what the addresses point to
 
-os.register_at_fork(after_in_child=_forget_pool)  # threads do not survive a fork
+    def run(self, function: Any) -> None:
+        """Go over all blocks, with as many threads as torch uses if there is work for them."""
+        self.words[_compiled.NEXT] = 0
+        team.run(function, self.address, torch.get_num_threads() if self.entries >= SHARED else 1)
 
-
-def _shared(work: Callable[[int, int], object], lengths: np.ndarray, entries: int) -> None:
-    """Run ``work(first, last)`` over all blocks, on as many threads as torch uses, each with as many entries."""
-    global _pool
-    blocks = len(lengths)
-    threads = min(torch.get_num_threads(), blocks)
-    if entries < SHARED or threads < 2:
-        work(0, blocks)
-        return
-    if _pool is None:
-        with _lock:
-            _pool = _pool or ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "clipping")
-    shares = np.arange(1, threads) * (entries / threads)
-    cuts = [0, *np.searchsorted(np.cumsum(lengths), shares).tolist(), blocks]
-    futures = [_pool.submit(work, cuts[t], cuts[t + 1]) for t in range(1, threads)]
-    work(cuts[0], cuts[1])
-    for future in futures:
-        future.result()
+    def sums(self) -> tuple[float, float]:
+        """The sums of ``before`` and ``after``."""
+        add, blocks = _compiled.total.ctypes, len(self.tensor)
+        return add(self._sums[0], blocks), add(self._sums[1], blocks)
 
 
 class Kernel:
@@ -83,16 +96,10 @@ class Kernel:
     def __init__(self) -> None:
         self._numels: list[int] = []
         self._addresses = np.zeros(0, np.int64)
-        self._tensor = np.zeros(0, np.int64)  # of each block: which tensor,
-        self._start = np.zeros(0, np.int64)  # the first entry,
-        self._length = np.zeros(0, np.int64)  # how many entries
-        self._before = np.zeros(0)
-        self._after = np.zeros(0)
-        self._entries = 0
-        self._rows: Any = None
-        self._raw: tuple[int, ...] = ()
-        self._out = 0
         self._pack: Callable[..., None] = struct.Struct("").pack_into
+        self._blocks: Job | None = None
+        self._units: Job | None = None
+        self._rows: list[int] = []
 
     def load(self, tensors: Sequence[Tensor]) -> bool:
         """Take the addresses of ``tensors``; False if one of them is not float32 in one piece of CPU memory."""
@@ -112,47 +119,45 @@ class Kernel:
             (k, start, min(BLOCK, n - start)) for k, n in enumerate(numels) for start in range(0, n, BLOCK) if n > 0
         ]
         table = np.array(blocks, np.int64).reshape(-1, 3)
-        self._tensor, self._start, self._length = (np.ascontiguousarray(table[:, i]) for i in range(3))
-        self._before, self._after = np.zeros(len(blocks)), np.zeros(len(blocks))
         self._addresses = np.zeros(len(numels), np.int64)
         self._pack = struct.Struct(f"={len(numels)}q").pack_into
-        arrays = (self._tensor, self._start, self._length)
-        self._raw = (self._addresses.ctypes.data, len(numels), *(x.ctypes.data for x in arrays), len(blocks))
-        self._out = self._before.ctypes.data
-        self._numels, self._entries, self._rows = numels, sum(numels), None
+        self._blocks = Job(self._addresses, *(np.ascontiguousarray(table[:, i]) for i in range(3)))
+        self._numels, self._units = numels, None
+
+    @property
+    def _job(self) -> Job:
+        assert self._blocks is not None
+        return self._blocks
 
     def sum_squares(self) -> float:
         """The sum of squares of all entries; per tensor afterwards from :meth:`per_tensor`."""
-        if self._entries < SHARED:
-            return _compiled.squares_total(*self._raw, self._out)
-        fixed = (self._addresses, self._tensor, self._start, self._length, self._before)
-        _shared(lambda a, b: _compiled.squares(*fixed, a, b), self._length, self._entries)
-        return _compiled.total(self._before)
+        job = self._job
+        if job.entries < SHARED:
+            return float(_compiled.squares_total.ctypes(job.address))
+        job.run(_compiled.squares)
+        return job.sums()[0]
 
     def per_tensor(self) -> Tensor:
         """float64 [tensors], the sums of squares of the last :meth:`sum_squares`."""
-        return torch.from_numpy(_compiled.by_tensor(self._tensor, self._before, len(self._numels)))
+        job = self._job
+        return torch.from_numpy(np.bincount(job.tensor, job.before, len(self._numels)))
 
     def scale(self, coef: float) -> None:
         """Multiply every entry by ``coef``."""
-        if self._entries < SHARED:
-            _compiled.scale_total(*self._raw, coef)
-        else:
-            self.scale_each([coef] * len(self._numels))
+        self._job.coefs.fill(coef)
+        self._job.run(_compiled.scale)
 
     def scale_each(self, coefs: Sequence[float]) -> None:
         """Multiply the entries of tensor k by ``coefs[k]`` in float32; tensors with 1.0 are not touched."""
-        fixed = (self._addresses, self._tensor, self._start, self._length, np.array(coefs, np.float32))
-        _shared(lambda a, b: _compiled.scale(*fixed, a, b), self._length, self._entries)
+        self._job.coefs[:] = coefs
+        self._job.run(_compiled.scale)
 
     def clamp(self, lower: float, upper: float) -> tuple[float, float]:
         """Clamp every entry to [lower, upper]; the sums of squares before and after, in one pass."""
-        fixed = (self._addresses, self._tensor, self._start, self._length, self._before, self._after, lower, upper)
-        if self._entries < SHARED:
-            _compiled.clamp(*fixed, 0, len(self._tensor))
-        else:
-            _shared(lambda a, b: _compiled.clamp(*fixed, a, b), self._length, self._entries)
-        return _compiled.total(self._before), _compiled.total(self._after)
+        job = self._job
+        job.numbers[_compiled.LOW], job.numbers[_compiled.HIGH] = lower, upper
+        job.run(_compiled.clamp)
+        return job.sums()
 
     def units(self, weights: Sequence[Tensor | None], ratio: float, eps: float) -> tuple[float, float] | None:
         """Hold every row of dimension 0 to ``ratio * max(norm of the weight's row, eps)``.
@@ -166,16 +171,17 @@ class Kernel:
         if any(w is not None and not (w.dtype is torch.float32 and w.is_contiguous()) for w in weights):
             return None
         rows = [max(len(w), 1) if w is not None and w.ndim > 1 else 1 for w in weights]
-        if self._rows is None or rows != self._rows[0]:
+        if self._units is None or rows != self._rows:
             cols = np.array(self._numels, np.int64) // rows
             start = np.concatenate([np.arange(n, dtype=np.int64) * c for n, c in zip(rows, cols)])
             tensor = np.repeat(np.arange(len(rows), dtype=np.int64), rows)
-            self._rows = (rows, tensor, start, np.repeat(cols, rows), np.zeros(len(start)), np.zeros(len(start)))
-        _, tensor, start, length, before, after = self._rows
+            self._units, self._rows = Job(self._addresses, tensor, start, np.repeat(cols, rows)), rows
+        job = self._units
         theirs = np.array([0 if w is None else w.data_ptr() for w in weights], np.int64)
-        fixed = (self._addresses, theirs, tensor, start, length, before, after, ratio, eps)
-        _shared(lambda a, b: _compiled.units(*fixed, a, b), length, self._entries)
-        return _compiled.total(before), _compiled.total(after)
+        job.words[_compiled.WEIGHTS] = theirs.ctypes.data
+        job.numbers[_compiled.LOW], job.numbers[_compiled.HIGH] = ratio, eps
+        job.run(_compiled.units)
+        return job.sums()
 
 
 def _dense(x: Tensor) -> bool:

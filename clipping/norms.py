@@ -71,19 +71,24 @@ class GradientSet:
         self._plain = not any(hasattr(p, "_local_tensor") or p.is_complex() for p in self.params)
         self._shards: list[tuple[list[int], list[Any]]] = []
         self._sums: Tensor | None = None
+        self._present: tuple[list[int], Tensor] | None = None
         self._all = list(range(self.size))
         self._kernel = kernels.Kernel() if self.host and self._plain and kernels.available() else None
         self.small = self._kernel is not None and sum(p.numel() for p in self.params) < kernels.SHARED
         self._last = max((i for i, p in enumerate(self.params) if p.ndim >= 2), default=self.size)
 
+    def refresh_fast(self) -> bool:
+        """Collect this step's gradients if there are all of them and the kernels can read them; else False."""
+        self._sums = self.measured = None
+        self.indices, self.locals = self._all, [p.grad for p in self.params]  # type: ignore[misc]
+        self.fast = self._kernel is not None and self._kernel.load(self.locals)  # (no, if one of them is None)
+        return self.fast
+
     def refresh(self) -> bool:
         """Collect this step's gradients; False if there are none."""
-        self._sums = self.measured = None
-        grads: list[Any] = [p.grad for p in self.params]
-        self.indices, self.locals = self._all, grads
-        self.fast = self._kernel is not None and self._kernel.load(grads)  # (no, if one of them is None)
-        if self.fast:
+        if self.refresh_fast():
             return True
+        grads: list[Any] = self.locals
         if any(g is None for g in grads):  # ("None in grads" would compare tensors)
             self.indices = [i for i, g in enumerate(grads) if g is not None]
             self.locals = grads = [g for g in grads if g is not None]
@@ -155,7 +160,9 @@ class GradientSet:
     @property
     def present(self) -> Tensor:
         """``indices`` as a tensor beside the norms."""
-        return torch.tensor(self.indices, device=self.device)
+        if self._present is None or self._present[0] != self.indices:
+            self._present = list(self.indices), torch.tensor(self.indices, device=self.device)
+        return self._present[1]
 
     def _scalar(self, x: Tensor) -> Scalar:
         return float(x) if self.host else x

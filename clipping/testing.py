@@ -27,7 +27,7 @@ from torch.optim.optimizer import (
 
 from clipping.audit import KINDS, Audit, audit, size
 
-__all__ = ["KINDS", "Audit", "ClipChecks", "assert_clips", "assert_overfits", "audit"]
+__all__ = ["KINDS", "Audit", "ClipChecks", "assert_clips", "assert_overfits", "audit", "scaled_losses"]
 
 Loop = Callable[[float, float], object]
 """loop(threshold, loss_scale): build, seed and train a few steps with plain SGD, clipping at threshold."""
@@ -239,6 +239,24 @@ def assert_clips(
             )
         passed = tuple(checks)
     return ClipChecks(max(t.sizes[0] for t in runs["inf"]), scale, passed)
+
+
+@contextmanager
+def scaled_losses(scale: float) -> Iterator[None]:
+    """In the block every `loss.backward()` begins with scale * loss, whoever calls it.
+
+    Gives `assert_clips` its loss_scale in trainings that have no such argument: a trainer's, a library's.
+    """
+    plain: Any = torch.Tensor.backward
+
+    def backward(self: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        plain(self * scale, *args, **kwargs)
+
+    torch.Tensor.backward = backward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.Tensor.backward = plain  # type: ignore[method-assign]
 
 
 def assert_overfits(step: Callable[[], Any], *, limit: float = 0.01, steps: int = 1000) -> int:

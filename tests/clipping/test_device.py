@@ -68,6 +68,55 @@ def test_no_host_read(strategy: str, kind: Any, options: dict[str, Any]) -> None
         assert clipper._recorder._filled == 3
 
 
+GROUPS = {"0.*": {"strategy": "agc"}, "1.*": {"strategy": "zclip"}}
+WAYS: list[tuple[str, dict[str, Any]]] = [
+    ("groups", {"strategy": "quantile", "groups": GROUPS, "per_module": True}),
+    ("modules", {"strategy": "autoclip", "per_module": True}),
+    ("policy ignore", {"strategy": "global_norm", "threshold": 0.1, "nonfinite": "ignore"}),
+    ("policy raise", {"strategy": "skip", "threshold": 0.1, "nonfinite": "raise"}),
+    ("not folded", {"strategy": "global_norm", "threshold": 0.1, "fold": False}),
+]
+
+
+@pytest.mark.parametrize("scaled", [False, True], ids=["plain", "scaled"])
+@pytest.mark.parametrize("fused", [False, True], ids=["foreach", "fused"])
+@pytest.mark.parametrize("options", [o for _, o in WAYS], ids=[name for name, _ in WAYS])
+def test_no_host_read_whatever_is_asked_for(options: dict[str, Any], fused: bool, scaled: bool) -> None:
+    """Groups, module norms, policies, and the scale and flag that GradScaler leaves on a fused optimiser."""
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))
+        optimizer = torch.optim.AdamW(model.parameters(), fused=fused)
+        clipper = GradientClipper(**options)
+        clipper.attach(optimizer, model)
+        for _ in range(3):
+            for p in model.parameters():
+                p.grad = torch.ones_like(p)
+            if scaled and fused:
+                optimizer.grad_scale, optimizer.found_inf = (  # type: ignore[attr-defined]
+                    torch.full((), v, device="cuda") for v in (1024.0, 0.0)
+                )
+            optimizer.step()
+        assert clipper._recorder._filled == 3
+
+
+def test_no_host_read_by_sample() -> None:
+    """On the meta device, whose tensors cannot be read either: a backward pass on a fake GPU needs a real one."""
+    with torch.device("meta"):
+        model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+        x, y = torch.randn(8, 3), torch.randn(8, 1)
+    with pytest.raises(RuntimeError, match="meta"):
+        float(x.sum())  # so a read would be noticed
+    optimizer = torch.optim.Adam(model.parameters())
+    clipper = GradientClipper("per_sample", 0.1)
+    clipper.attach(optimizer, model)
+    for _ in range(3):
+        optimizer.zero_grad()
+        clipper.backward(model, torch.nn.functional.mse_loss, x, y)
+        optimizer.step()
+    assert clipper._recorder._filled == 3
+
+
 def pretend_device(clipper: GradientClipper) -> None:
     for group in clipper.groups:
         group.grads.host, group.grads._kernel = False, None

@@ -23,6 +23,12 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "value": {"threshold": 0.05},
     "uclip": {"threshold": 0.8},
     "agc": {},
+    "p_norm": {"threshold": 0.3, "order": 3.0},
+    "skip": {"threshold": 7.0},
+    "soft": {"threshold": 0.8},
+    "autoclip": {"warmup": 3},
+    "zclip": {"warmup": 3},
+    "adagc": {"warmup": 3},
 }
 
 

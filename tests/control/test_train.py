@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from stable_baselines3 import PPO
 
 from clipping import ClipConfig
-from clipping.testing import audit
+from clipping.testing import assert_clips, audit, scaled_losses
 from control.config import ControlConfig, EnvConfig, PPOConfig
 from throttle.runs import read_status
 
@@ -40,6 +44,23 @@ def test_every_optimiser_step_keeps_to_the_threshold(algorithm: str, tmp_path: P
         assert len(written) >= 6
         assert all(float(row["norm_after"]) <= 0.003 * (1 + 1e-5) for row in written)
     assert result.initial_weights != result.final_weights
+
+
+def test_one_step_of_sgd_moves_by_the_rate_times_the_threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PPO with plain SGD in Adam's place, which would hide the length of a gradient."""
+    build, runs = PPO.__init__, itertools.count()
+
+    def with_sgd(self: PPO, *args: Any, policy_kwargs: dict[str, Any], **options: Any) -> None:
+        policy_kwargs |= {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}
+        build(self, *args, policy_kwargs=policy_kwargs, **options)
+
+    monkeypatch.setattr(PPO, "__init__", with_sgd)
+
+    def loop(threshold: float, loss_scale: float) -> None:
+        with scaled_losses(loss_scale):
+            run_training(tmp_path / str(next(runs)), small("ppo", threshold=threshold, total_steps=64))
+
+    assert_clips(loop, 0.05)
 
 
 def test_equal_arms_are_identical_and_infinity_is_no_clip(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from helpers import config, plain, run_training
 
 from clipping import ClipConfig
 from clipping.config import StrategyConfig
-from clipping.testing import audit
+from clipping.testing import assert_clips, audit, scaled_losses
 from contracts import UserError
 from perception.config import DataConfig, ModelConfig
 from perception.data import Frames
@@ -43,6 +44,18 @@ def test_every_step_keeps_to_the_threshold(data: Path, tmp_path: Path) -> None:
     names = {r["name"] for r in rows(tmp_path / "run" / "metrics.csv")}
     assert {"train/loss", "train/heat", "train/semantic", "validation/map50", "validation/miou",
             "time/data_wait_share", "clip/perception/norm"} <= names  # fmt: skip
+
+
+def test_one_step_of_sgd_moves_by_the_rate_times_the_threshold(data: Path, tmp_path: Path) -> None:
+    runs = itertools.count()
+
+    def loop(threshold: float, loss_scale: float) -> None:
+        clip = ClipConfig(threshold=threshold, subsystem="perception")
+        with scaled_losses(loss_scale):
+            settings = config(data, clip, optimizer="sgd", weight_decay=0.0, steps=1)
+            run_training(tmp_path / str(next(runs)), settings)
+
+    assert_clips(loop, 0.5)
 
 
 def test_backbone_and_heads_have_their_own_threshold(data: Path, tmp_path: Path) -> None:

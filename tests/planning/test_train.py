@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from clipping import ClipConfig
-from clipping.testing import audit
+from clipping.testing import assert_clips, audit, scaled_losses
 from contracts import UserError
 from planning.config import AugmentConfig, DaggerConfig, NetConfig, PlanningConfig
 from planning.train import train
@@ -74,6 +75,18 @@ def test_every_step_keeps_to_the_threshold(dataset: Path, tmp_path: Path) -> Non
         result = run_training(tmp_path, small(dataset, clip=ClipConfig(subsystem="planning", threshold=0.01)))
     assert result.state == "finished"
     assert "100% of them limited" in result.clipping
+
+
+def test_one_step_of_sgd_moves_by_the_rate_times_the_threshold(dataset: Path, tmp_path: Path) -> None:
+    sgd = TrainConfig(optimizer="sgd", weight_decay=0.0, lr=1e-3, steps=1, batch=16, threads=1)
+    runs = itertools.count()
+
+    def loop(threshold: float, loss_scale: float) -> None:
+        clip = ClipConfig(subsystem="planning", threshold=threshold)
+        with scaled_losses(loss_scale):
+            run_training(tmp_path / str(next(runs)), small(dataset, train=sgd, clip=clip))
+
+    assert_clips(loop, 0.01)
 
 
 @pytest.mark.parametrize("after", [5, 12, 17])
