@@ -38,6 +38,7 @@ from clipping import GradientClipper, kernels  # noqa: E402
 from clipping.flat import FlatParameters  # noqa: E402
 
 CLOCK: list[Callable[[], float]] = [time.perf_counter]
+OURS = ("global_norm", "value", "quantile", "agc")
 IDLE, CLIPPING = 1e9, 1e-3  # thresholds: far above and far below the norm of the gradients
 
 
@@ -260,6 +261,17 @@ def show(rows: list[dict[str, object]]) -> None:
         )
 
 
+def verdict(rows: list[dict[str, object]]) -> str:
+    """Which rows of this module take longer than torch's clip_grad_norm_ in the same state, by either measure."""
+    mine = [r for r in rows if str(r["way"]).startswith(OURS)]
+    slower = [
+        f"{r['net']} {r['way']} {r['state']} ({r['against_torch']:.2f}, fastest {r['fastest_against_torch']:.2f})"
+        for r in mine
+        if max(float(str(r["against_torch"])), float(str(r["fastest_against_torch"]))) > 1.0
+    ]
+    return f"\nof {len(mine)} rows of this module slower than torch's norm: {', '.join(slower) or 'none'}"
+
+
 UPDATES: dict[str, float | None] = {"no clipping": None, "global_norm, idle": IDLE, "global_norm, clipping": CLIPPING}
 
 
@@ -356,6 +368,7 @@ def main() -> None:
     for name in args.nets:
         rows += run_net(name, args.rounds)
         show([r for r in rows if r["net"] == name])
+    print(verdict(rows))
     updates(args.rounds)
     telemetry(args.rounds)
     if args.json:
