@@ -168,7 +168,7 @@ class GradientClipper:
 
     def after_step(self) -> None:
         """Put the optimiser back as it was found."""
-        if self.fold is not None:
+        if self.fold is not None and self.fold.pending:
             self.fold.restore()
         if self.rollback is not None:
             self.rollback.restore()

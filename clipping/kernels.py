@@ -97,7 +97,7 @@ class Kernel:
         self._numels: list[int] = []
         self._addresses = np.zeros(0, np.int64)
         self._pack: Callable[..., None] = struct.Struct("").pack_into
-        self._blocks: Job | None = None
+        self._job: Any = None  # a Job from the first load on
         self._units: Job | None = None
         self._rows: list[int] = []
 
@@ -121,13 +121,8 @@ class Kernel:
         table = np.array(blocks, np.int64).reshape(-1, 3)
         self._addresses = np.zeros(len(numels), np.int64)
         self._pack = struct.Struct(f"={len(numels)}q").pack_into
-        self._blocks = Job(self._addresses, *(np.ascontiguousarray(table[:, i]) for i in range(3)))
+        self._job = Job(self._addresses, *(np.ascontiguousarray(table[:, i]) for i in range(3)))
         self._numels, self._units = numels, None
-
-    @property
-    def _job(self) -> Job:
-        assert self._blocks is not None
-        return self._blocks
 
     def sum_squares(self) -> float:
         """The sum of squares of all entries; per tensor afterwards from :meth:`per_tensor`."""
