@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from clipping import GradientClipper, kernels
+from clipping import GradientClipper, kernels, team
 from clipping.norms import GradientSet
 
 SIZES = [(1,), (3, 5), (1000,), (257, 1023), (8, 3, 3, 3), (0,)]
@@ -73,19 +77,54 @@ def test_in_place_work(way: str) -> None:
     assert both[1] == pytest.approx(math.sqrt(sum(float(w.clamp(-0.5, 0.25).square().sum()) for w in want)), rel=1e-6)
 
 
-def test_the_thread_count_does_not_change_a_bit() -> None:
-    threads, found = torch.get_num_threads(), []
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def long_gradient() -> GradientSet:
     p = nn.Parameter(torch.empty(3_000_001))
     p.grad = torch.randn(3_000_001, generator=torch.Generator().manual_seed(0))
-    try:
-        for n in (1, 2, 3):
-            torch.set_num_threads(n)
-            grads = GradientSet([p])
-            grads.refresh()
-            found.append(grads.norm())
-    finally:
-        torch.set_num_threads(threads)
+    grads = GradientSet([p])
+    assert grads.refresh()
+    return grads
+
+
+@pytest.mark.parametrize("pool", [False, True], ids=["torch's threads", "own threads"])
+def test_the_thread_count_does_not_change_a_bit(pool: bool, threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if pool:
+        monkeypatch.setattr(team, "_fork", False)
+    found = []
+    for n in (1, 2, 3):
+        torch.set_num_threads(n)
+        grads = long_gradient()
+        assert grads.fast
+        norm = grads.norm()
+        found.append((norm, grads.clamp_both_(-1.0, 2.0), grads.norm()))
+        grads.scale_(0.5)
+        assert grads.norm() == pytest.approx(0.5 * found[-1][2])
     assert len(set(found)) == 1
+
+
+def test_a_forked_process_measures_too(threads: None) -> None:
+    """Neither torch's threads nor ours survive a fork: waiting for them would have no end."""
+    torch.set_num_threads(2)
+    want = long_gradient().norm()
+    child = os.fork()
+    if child == 0:
+        os._exit(int(long_gradient().norm() != want) if torch.get_num_threads() == 2 else 2)
+    for _ in range(600):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the forked process hangs")
+    assert status == 0
 
 
 @pytest.mark.parametrize("strategy", ["value", "agc", "per_tensor_norm", "global_norm"])

@@ -78,7 +78,7 @@ def test_every_step_keeps_to_the_threshold(dataset: Path, tmp_path: Path) -> Non
 
 
 def test_one_step_of_sgd_moves_by_the_rate_times_the_threshold(dataset: Path, tmp_path: Path) -> None:
-    sgd = TrainConfig(optimizer="sgd", weight_decay=0.0, lr=1e-3, steps=1, batch=16, threads=1)
+    sgd = TrainConfig(optimizer="sgd", weight_decay=0.0, lr=0.1, warmup=0, steps=1, batch=16, threads=1)
     runs = itertools.count()
 
     def loop(threshold: float, loss_scale: float) -> None:
