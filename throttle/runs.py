@@ -21,6 +21,7 @@ import os
 import re
 import shutil
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,16 @@ STATES = ("running", "finished", "stopped", "diverged", "failed", "killed")
 LOGGERS = ("throttle", "control", "planning", "perception", "training", "clipping", "sim")
 MANIFEST = "manifest.json"
 log = logging.getLogger(__name__)
+_locks: weakref.WeakSet[TextIO] = weakref.WeakSet()  # of this process's runs
+
+
+def _drop_locks() -> None:
+    for lock in list(_locks):
+        lock.close()
+
+
+# A forked child (a worker that loads data) shares its parent's locks: after a kill it would go on to hold the run.
+os.register_at_fork(after_in_child=_drop_locks)
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -204,6 +215,7 @@ class Run:
         for _ in range(5):  # a reader of the status may hold the lock for a moment
             with contextlib.suppress(OSError):
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _locks.add(self._lock)
                 return
             time.sleep(0.05)
         self._lock.close()

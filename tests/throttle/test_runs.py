@@ -57,8 +57,10 @@ def test_states_owner_and_names(tmp_path: Path) -> None:
         Run.resume(run.path)
     run.finish("finished", step=7)
     assert read_status(run.path).step == 7
-    child = "import sys; from throttle.runs import Run; from control.config import ControlConfig as C; import os\n"
-    child += f"Run.create({str(tmp_path)!r}, 'two', 'control', C()); os.kill(os.getpid(), 9)"
+    child = "import os, time; from throttle.runs import Run; from control.config import ControlConfig as C\n"
+    child += f"run = Run.create({str(tmp_path)!r}, 'two', 'control', C())\n"
+    child += "if os.fork() == 0: time.sleep(5); os._exit(0)\n"  # a worker that outlives its run does not hold it
+    child += "os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", child], check=False).returncode == -9
     newest, status = next(list_runs(tmp_path, "control"))
     assert newest.name.endswith("two")

@@ -42,10 +42,8 @@ def test_every_polygon_is_sound_and_neighbours_agree(name: str) -> None:
         corner = [int(c) for c in row["corner"][:n]]
         assert len(set(corner)) == n
         x, z = points[corner, 0].astype(float), points[corner, 2].astype(float)
-        turns = np.cross(
-            np.stack([np.roll(x, -1) - x, np.roll(z, -1) - z], 1),
-            np.stack([np.roll(x, -2) - np.roll(x, -1), np.roll(z, -2) - np.roll(z, -1)], 1),
-        )
+        a, b = np.roll(x, -1) - x, np.roll(z, -1) - z
+        turns = a * np.roll(b, -1) - b * np.roll(a, -1)
         assert (turns < 1e-3).all(), "convex, clockwise with x right and z up"
         assert row["flags"] == navmesh.FLAGS[int(row["area"])]
         for k in range(n):
