@@ -84,3 +84,46 @@ def test_the_same_actions_give_the_same_drive_as_in_the_batched_environment(serv
     assert seen["shape"] == (360, 640, 3)
     assert seen["shades"] > 50
     assert np.isfinite(seen["rewards"]).all()
+
+
+DYING = textwrap.dedent(
+    """
+    import sys
+    import gymnasium, numpy as np
+    import sim.envs
+    from sim.client import ClientConfig
+
+    client = ClientConfig(port=int(sys.argv[1]), town="Alder", delta=0.1, timeout=5.0, startup=90.0)
+    env = gymnasium.make("throttle/CarlaUrban-v0", client=client, traffic=0).unwrapped
+    try:
+        first = env.reset(seed=3)[0]
+        action = np.array([0.3, 0.0], np.float32)
+        for _ in range(5):
+            assert not env.step(action)[3]
+        print("KILL", flush=True)
+        for _ in range(100_000):
+            observation, reward, terminated, truncated, info = env.step(action)
+            if terminated or truncated:
+                break
+        assert (terminated, truncated) == (False, True), "the episode is cut off, not ended"
+        assert np.array_equal(env.reset(seed=3)[0], first), "and the next one is as on the server before"
+        assert not env.step(action)[3]
+    finally:
+        env.close()
+    """
+)
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_cuts_the_episode_off(tmp_path: Path) -> None:
+    first = ServerProcess(tmp_path)
+    words = [sys.executable, "-c", DYING, str(first.port)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "KILL"
+        first.process.kill()
+        first.process.wait()
+        second = ServerProcess(tmp_path, "--port", str(first.port), "--prepare", "false")
+        _, errors = process.communicate(timeout=200)
+    second.stop()
+    assert process.returncode == 0, errors[-3000:]
