@@ -60,10 +60,12 @@ class ServerProcess:
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def run_client(port: int, scenario: str, *arguments: object, timeout: float = 120.0) -> dict[str, Any]:
-    """Run a scenario of clients.py with the real client; returns what it reports."""
+def run_client(
+    port: int, scenario: str, *arguments: object, timeout: float = 120.0, **variables: str
+) -> dict[str, Any]:
+    """Run a scenario of clients.py with the real client; returns what it reports. variables: of its environment."""
     words = [sys.executable, str(HERE / "clients.py"), scenario, str(port), *map(str, arguments)]
-    done = subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(words, cwd=ROOT, env=ENVIRONMENT | variables, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f"{scenario}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found

@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.sim.server.conftest import ENVIRONMENT, HERE, QUICK, ROOT, Bare, ServerProcess, run_client
+from tests.sim.server.conftest import ENVIRONMENT, HERE, ROOT, Bare, ServerProcess, run_client
 
 
 def test_first_steps(server: ServerProcess) -> None:
@@ -227,27 +226,3 @@ def test_a_killed_client_leaves_a_running_server(server: ServerProcess) -> None:
     frame = bare.value("tick_cue")
     assert bare.value("tick_cue") >= frame
     bare.close()
-
-
-@pytest.mark.slow
-def test_a_script_is_reproducible_bit_for_bit(tmp_path: Path) -> None:
-    """50 Traffic Manager vehicles: 1,000 ticks in two servers, twice in each; then on until a rescue lies between."""
-    digests: list[str] = []
-    long: list[list[str]] = []
-    rescues = 0
-    for run in range(6):
-        folder = tmp_path / str(run)
-        folder.mkdir()
-        process = ServerProcess(folder, *QUICK)
-        if run < 2:
-            digests += [run_client(process.port, "traffic", "Gridley", 50, 1000, timeout=400)["marks"][0] for _ in "12"]
-        long.append(run_client(process.port, "traffic", "Gridley", 50, 8000, timeout=600)["marks"])
-        process.stop()
-        rescues += process.log.read_text().count("waking the Traffic Manager")
-        if run and rescues:
-            break
-    print(f"{rescues} rescues in {len(long)} runs of 8,000 ticks")
-    assert len(set(digests)) == 1
-    assert all(marks == long[0] for marks in long)
-    assert len(set(long[0])) == 8
-    assert rescues, "no wake-up was lost in 48,000 ticks: nothing was shown"
