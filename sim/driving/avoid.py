@@ -15,7 +15,7 @@ AVOID = 4
 STATIC = 6
 ROOM = 0.55
 """Metres kept beside what is passed."""
-WAIT_VEHICLE, WAIT_LONG = 4.0, 40.0
+WAIT_VEHICLE, WAIT_LONG = 4.0, 15.0
 """Seconds that a vehicle stands ahead before the ego passes it: one that stands alone, one that may queue."""
 QUEUE, AT_JUNCTION = 14.0, 15.0
 """Metres ahead of a vehicle within which another, or a junction, explains why it stands."""

@@ -17,6 +17,7 @@ from sim.client import Simulator
 from sim.driving.loop import Step
 from sim.driving.referee import Task
 from sim.driving.route import route_rows
+from sim.driving.surroundings import Surroundings
 from sim.recorder.puppets import Vehicle, Walker, beside, lane_line, spaced
 from sim.roads.network import RoadNetwork
 from sim.roads.routing import Route
@@ -25,6 +26,8 @@ from sim.roads.tables import ConflictKind, StopControl
 DT = 0.05
 FIRST, LAST = 35.0, 20.0
 """Metres from the route's begin and end between which things happen."""
+ACROSS, FOLLOWS = 12.0, 15.0
+"""Metres behind the shared place, and from an ego ahead, at which the Traffic Manager takes a scripted vehicle."""
 
 
 class NoPlace(Exception):
@@ -299,8 +302,17 @@ class Runner(Scenario):
             self.going = True
         if self.going and not self.other.free:
             self.other.follow(self.speed)
-            if self.other.left < 10:
+            # once across, and behind an ego that was faster, it drives as others do
+            if self.other.left < len(self.other.line) - self.far - ACROSS or self._follows(step.around):
                 self.other.release(self.manager)
+
+    def _follows(self, around: Surroundings) -> bool:
+        """The ego is right ahead of the vehicle and goes its way."""
+        x, y = self.other.place()
+        yaw = math.radians(self.other.actor.get_transform().rotation.yaw)
+        dx, dy = around.x - x, around.y - y
+        ahead, aside = dx * math.cos(yaw) + dy * math.sin(yaw), dy * math.cos(yaw) - dx * math.sin(yaw)
+        return 0.0 < ahead < FOLLOWS and abs(aside) < 2.0 and math.cos(around.yaw_of_ego - yaw) > 0.7
 
 
 class Merging(Runner):
