@@ -13,7 +13,6 @@ from pycocotools import mask as rle
 
 from contracts import LightState, UserError
 from sim.recorder.reader import Dataset
-from sim.sensors.labels import PALETTE
 
 Image = NDArray[np.uint8]
 COLORS = (
@@ -77,21 +76,6 @@ def grid(tiles: list[Image], columns: int) -> Image:
         y, x = (k // columns) * (height + 2), (k % columns) * (width + 2)
         sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     return sheet
-
-
-def outputs_of(data: Dataset, image: dict[str, Any], boxes: list[dict[str, Any]]) -> Image:
-    """Colour with labels, semantic, instance and depth of one moment, two by two; those that there are."""
-    tiles = [annotated(data, image, boxes)]
-    if "semantic" in image:
-        tiles.append(PALETTE[np.minimum(data.labels(image["semantic"]), len(PALETTE) - 1)])
-    if "instance" in image:
-        ids = data.labels(image["instance"]).astype(np.uint32)
-        mixed = np.stack([ids * 97 % 200 + 55, ids * 57 % 200 + 55, ids * 23 % 200 + 55], -1)
-        tiles.append(np.where(ids[..., None] > 0, mixed, 0).astype(np.uint8))
-    if "depth" in image:
-        near = 255 * (1 - np.log1p(data.labels(image["depth"]) / 100.0) / math.log(656.0))
-        tiles.append(np.repeat(near.astype(np.uint8)[..., None], 3, -1))
-    return grid(tiles, 2)
 
 
 def bird(row: dict[str, Any], size: int = 320, span: float = 60.0) -> Image:

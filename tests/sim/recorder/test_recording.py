@@ -1,6 +1,7 @@
 """Whole recordings through real servers: the same bytes each time, killed or not; bad input is one line."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from wandb.proto.wandb_internal_pb2 import Record
 
 from contracts import UserError
 from sim.recorder.agenda import agenda
@@ -17,7 +19,7 @@ from sim.recorder.check import problems
 from sim.recorder.config import LidarConfig, RecordConfig, TrafficConfig
 from sim.recorder.hosted import HostedServer
 from sim.recorder.reader import Dataset
-from sim.recorder.recording import Recording, Where
+from sim.recorder.recording import Recording
 from throttle.cli import main
 
 ROOT = Path(__file__).parents[3]
@@ -30,15 +32,17 @@ def digests(root: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("driver", ["expert", pytest.param("traffic_manager", marks=pytest.mark.slow)])
-def test_an_episode_of_driving(tmp_path, driver):
+def test_an_episode_of_driving(tmp_path, driver, monkeypatch):
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
     config = RecordConfig(
         towns=("Alder",), train=1, validation=0, test=0, seconds=6.0, cameras={}, lidar=LidarConfig(enabled=False),
         traffic=TrafficConfig(vehicles=20, walkers=10), scenarios=("hard_brake",), driver=driver,
     )  # fmt: skip
-    recording = Recording(tmp_path / "d", config, Where(workers=1))
-    seen = []
-    assert recording.run(lambda state: seen.append(sum(state.rows.values())), lambda: False)
-    data = Dataset(tmp_path / "d")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config.to_json()))))
+    out, words = tmp_path / "d", ["--workers", "1", "--runs", str(tmp_path / "runs")]
+    assert main(["record", "--config", str(tmp_path / "config.yaml"), "--out", str(out), *words]) == 0
+    data = Dataset(out)
     assert list(problems(data)) == []
     (episode,) = data.episodes
     assert episode["rows"] == 60
@@ -48,9 +52,30 @@ def test_an_episode_of_driving(tmp_path, driver):
     assert rows[-1]["ego"][0] > 1.0 or any(r["ego"][0] > 1.0 for r in rows)
     assert any(r["objects.kind"] for r in rows)
     assert all(r["control"] == r["applied"] for r in rows if not r["perturbed"]) == (driver == "expert")
-    assert Recording(tmp_path / "d", config).complete
+    (artifact,) = [r.artifact for r in wandb_records(tmp_path / "runs") if r.WhichOneof("record_type") == "artifact"]
+    assert (artifact.name, artifact.type) == ("dataset-d", "dataset")
+    assert artifact.description == (out / "README.md").read_text()
+    assert Recording(out, config).complete
     with pytest.raises(UserError, match="another configuration"):
-        Recording(tmp_path / "d", RecordConfig(train=2))
+        Recording(out, RecordConfig(train=2))
+
+
+def wandb_records(folder: Path) -> list[Record]:
+    """What an offline run of W&B wrote: a header of 7 bytes, then a log of records in blocks of 32 KiB (LevelDB's)."""
+    (path,) = folder.rglob("*.wandb")
+    data, at, found, part = path.read_bytes(), 7, [], b""
+    while at + 7 <= len(data):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        size, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        part += data[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):  # whole, or the last part
+            found.append(Record.FromString(part))
+            part = b""
+    return found
 
 
 PAUSES = """
