@@ -98,9 +98,6 @@ def _put(address: int, index: int, value: float) -> None:
     carray(_doubles(address + 8 * index), (1,))[0] = value
 
 
-# Passes that write begin with the last share: a pass that measured has ended there, so that it is still in the cache;
-# and the optimiser's step, which follows, begins with the first.
-#
 # Loops run from 0 over a view: from any other start the compiler keeps a check for negative indices and does not
 # vectorise (seven times slower). Squares are summed in double: as fast as reading the memory, and nothing overflows.
 
@@ -162,6 +159,9 @@ def scale(address):  # type: ignore[no-untyped-def]
         share = _take(address)
         if share >= job[SHARES]:
             return
+        # From the last: the pass that measured has ended there, so that it is still in the cache; and the optimiser's
+        # step, which follows, begins with the first. (Worth it only where a pass has gone before: memory reads faster
+        # forwards.)
         share = job[SHARES] - 1 - share
         for b in range(_word(job[CUTS], share), _word(job[CUTS], share + 1)):
             coef = carray(_floats(job[COEFS] + 4 * _word(job[TENSOR], b)), (1,))[0]
@@ -193,7 +193,6 @@ def clamp(address):  # type: ignore[no-untyped-def]
         share = _take(address)
         if share >= job[SHARES]:
             return
-        share = job[SHARES] - 1 - share
         for b in range(_word(job[CUTS], share), _word(job[CUTS], share + 1)):
             before, after = _clamp(_where(job, b), _word(job[LENGTH], b), lower, upper)
             _put(job[BEFORE], b, before)
@@ -222,7 +221,6 @@ def units(address):  # type: ignore[no-untyped-def]
         share = _take(address)
         if share >= job[SHARES]:
             return
-        share = job[SHARES] - 1 - share
         for b in range(_word(job[CUTS], share), _word(job[CUTS], share + 1)):
             here, length = _where(job, b), _word(job[LENGTH], b)
             weight = _word(job[WEIGHTS], _word(job[TENSOR], b))

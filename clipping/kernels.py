@@ -22,7 +22,7 @@ from clipping import team
 with contextlib.suppress(ImportError):  # without it there is no Numba either, and torch does the work
     import numpy as np
 
-BLOCK = 1 << 16  # entries a thread takes at a time
+BLOCK = 1 << 18  # entries a thread takes at a time
 SHARED = 1 << 19  # entries below which one thread does everything
 
 _lock = threading.Lock()
