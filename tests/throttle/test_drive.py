@@ -96,6 +96,14 @@ def test_every_stack_meets_the_same_routes_and_traffic(tmp_path: Path) -> None:
         Stack("p", "expert", "c")
 
 
+def test_scenarios_are_dealt_out_over_the_routes() -> None:
+    config = DriveConfig(planner="idm", routes=3, seeds=[0, 1], scenarios=["", "cut_in"])
+    assert {(job.number, job.scenario) for job in jobs(config)} == {(0, ""), (1, "cut_in"), (2, "")}
+    for wrong in ([], ["flood"]):
+        with pytest.raises(UserError, match="scenarios: "):
+            DriveConfig(scenarios=wrong)
+
+
 def drive(folder: Path, *options: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "NUMBA_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
@@ -110,12 +118,13 @@ def result(runs: Path) -> dict:
 
 
 def test_a_short_drive_is_judged_and_reported(tmp_path: Path) -> None:
-    process = drive(tmp_path / "runs", "--routes", "1", "--seconds", "6")
+    process = drive(tmp_path / "runs", "--routes", "1", "--seconds", "6", "--scenarios", "[hard_brake]")
     said, _ = process.communicate(timeout=500)
     assert process.returncode == 0, said
     found = result(tmp_path / "runs")
     (route,) = found["arms"]["stack"]["routes"]
     assert route["ended"] == "limit"
+    assert route["scenario"] == "hard_brake"
     assert route["seconds"] == pytest.approx(6.0, abs=0.2)
     assert 0.0 < route["completion"] < 0.9
     assert route["counts"]["distance"] > 5.0
