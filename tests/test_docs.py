@@ -23,10 +23,15 @@ def commands(text: str) -> list[list[str]]:
     """The words of each `throttle ...` line in the code blocks of a page."""
     found = []
     for block in re.findall(r"^```[a-z]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        rest = ""
         for line in block.replace("\\\n", " ").splitlines():
-            for part in line.strip().split("; "):
+            for part in f"{rest}{line.strip()}".split("; "):
+                rest = ""
                 if part.startswith("throttle "):
-                    found.append(shlex.split(part, comments=True)[1:])
+                    try:
+                        found.append(shlex.split(part, comments=True)[1:])
+                    except ValueError:  # a quotation that goes on in the next line
+                        rest = f"{part} "
     return found
 
 
