@@ -26,6 +26,8 @@ _BY_NAME = (
     ("yamaha", ObjectClass.MOTORCYCLE), ("zx125", ObjectClass.MOTORCYCLE),
 )  # fmt: skip
 """For blueprints without the attribute base_type."""
+ASKED_WITHIN, ASKED_EVERY = 60.0, 1.0
+"""Metres within which emergency vehicles are asked for their lights, and seconds between two times."""
 THIN = 0.2
 """Metres; a box is never taken to be narrower (CARLA gives bicycles a width of 0)."""
 
@@ -67,8 +69,8 @@ class CarlaView:
                 self._lights.append((index, light))
         self._state = np.zeros(len(tables.light_signal), np.int32)
         self._known: dict[int, tuple[float, ...] | None] = {}
-        self._blue: dict[int, Any] = {}
-        """Emergency vehicles by id."""
+        self._blue: dict[int, tuple[Any, float, bool]] = {}
+        """Emergency vehicles by id, when they were asked for their lights last, and what they said."""
         self._size = self._static(ego)
         self._hits: list[Collision] = []
         if collisions:
@@ -99,7 +101,7 @@ class CarlaView:
             actor = found.get(number)
             self._known[number] = None if actor is None or number == self.ego.id else self._static(actor)
             if actor is not None and actor.attributes.get("special_type") == "emergency" and number != self.ego.id:
-                self._blue[number] = actor
+                self._blue[number] = actor, -math.inf, False
 
     def look(self) -> Surroundings:
         """The surroundings as of the last tick. Raises RuntimeError where the ego is gone."""
@@ -128,12 +130,23 @@ class CarlaView:
         hits, self._hits = self._hits, []
         return self._assemble(snapshot, own, np.array(rows, np.float64).reshape(-1, 13), ids, tuple(hits))
 
-    @staticmethod
-    def _is_on_duty(vehicle: Any) -> bool:
-        """The blue lights are on, as CARLA's own scenarios have it (VehicleLightState.Special1)."""
+    def _on_duty(self, ids: list[int], away: Any, time: float) -> Any:
+        """[N] the blue lights are on, as CARLA's own scenarios have it (VehicleLightState.Special1).
+
+        away: [N] metres from the ego. Lights are a call to the server, so near vehicles are asked once a second.
+        """
         import carla
 
-        return bool(int(vehicle.get_light_state()) & int(carla.VehicleLightState.Special1))
+        found = np.zeros(len(ids), np.bool_)
+        for k, number in enumerate(ids):
+            if number not in self._blue or away[k] > ASKED_WITHIN:
+                continue
+            vehicle, asked, on = self._blue[number]
+            if time - asked >= ASKED_EVERY - 1e-6:
+                on = bool(int(vehicle.get_light_state()) & int(carla.VehicleLightState.Special1))
+                self._blue[number] = vehicle, time, on
+            found[k] = on
+        return found
 
     def _assemble(
         self, snapshot: Any, own: Any, rows: Any, ids: list[int], hits: tuple[Collision, ...]
@@ -169,8 +182,6 @@ class CarlaView:
             velocity=np.ascontiguousarray(rows[:, 4:6], np.float32),
             half_extent=np.ascontiguousarray(rows[:, 7:10], np.float32),
             lights=self._state.copy(),
-            on_duty=np.array(
-                [number in self._blue and self._is_on_duty(self._blue[number]) for number in ids], np.bool_
-            ),
+            on_duty=self._on_duty(ids, np.hypot(x - place.x, y - place.y), float(snapshot.timestamp.elapsed_seconds)),
             collisions=hits,
         )

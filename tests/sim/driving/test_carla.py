@@ -74,7 +74,8 @@ def test_what_it_sees(sim: Simulator) -> None:
     assert around.kind[seen[walker.id]] == ObjectClass.PEDESTRIAN
     assert not around.on_duty.any(), "a police car without its blue lights is a car"
     other.set_light_state(carla.VehicleLightState(carla.VehicleLightState.Special1))
-    sim.tick()
+    for _ in range(21):  # lights are asked for once a second
+        sim.tick()
     assert view.look().on_duty.tolist() == [n == other.id for n in around.id.tolist()]
     for light in lights:
         light.set_state(carla.TrafficLightState.Green)
