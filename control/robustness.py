@@ -122,4 +122,7 @@ def robustness(policy: Learned, config: EnvConfig, kinds: list[str], metric: str
             plain = values[0]
         curves[kind] = values
     area = {kind: float(np.mean([(a + b) / 2 for a, b in itertools.pairwise(v)])) for kind, v in curves.items()}
-    return {"metric": metric, "curves": curves, "area": area, "sensitivity": sensitivity.mean}
+    severities = {kind: list(SEVERITIES[kind]) for kind in kinds}
+    return {
+        "metric": metric, "severities": severities, "curves": curves, "area": area, "sensitivity": sensitivity.mean,
+    }  # fmt: skip

@@ -9,8 +9,9 @@ import pytest
 from clipping import ClipConfig
 from contracts import UserError
 from planning.config import NetConfig, PlanningConfig
-from throttle.compare.collect import collect, curves
+from throttle.compare.collect import collect
 from throttle.compare.comparison import Comparison
+from throttle.compare.curves import curves
 from throttle.compare.supervised import PlanningComparison, before, plan
 from throttle.compare.worker import work
 from throttle.report.build import build

@@ -15,8 +15,9 @@ import pytest
 
 from contracts import UserError
 from throttle.cli import main
-from throttle.compare.collect import collect, curves
+from throttle.compare.collect import collect
 from throttle.compare.config import ControlComparison
+from throttle.compare.curves import curves
 from throttle.compare.plan import pinned, plan
 from throttle.compare.worker import work
 from throttle.report.summary import tell

@@ -56,8 +56,9 @@ def write_comparison(folder: Path) -> Path:
         curve = [score / 2, score / 3, score / 4, score / 6, score / 8, score / 10]
         robust = {
             "metric": "return",
+            "severities": {"sensor_noise": [0.02, 0.05, 0.1, 0.2, 0.4]},
             "curves": {"sensor_noise": curve},
-            "area": {"sensor_noise": 1.0},
+            "area": {"sensor_noise": score / 3},
             "sensitivity": 0.5,
         }
         write_atomic(path / "robustness.json", json.dumps(robust))
@@ -88,7 +89,10 @@ def test_the_summary_says_what_the_numbers_say(comparison: Path) -> None:
     assert by["none"]["clip_cost"] == pytest.approx(0.02)
     assert by["none"]["norm_max"] == 12.0
     assert by["global_norm=0.05"]["improvement"] == 1.0
-    assert any("No difference can be claimed" in line and line.count("agc") for line in told.lines)
+    claims = [said.claim for said in told.said]
+    assert claims[0].startswith("global_norm=0.05 is better than none. Trainings that diverged: 0 global_norm=0.05, 1")
+    assert claims[1].startswith("agc against none: no difference can be claimed. The arms scored alike")
+    assert told.said[0].evidence.startswith("global_norm=0.05 - none: +20.0 return, 95% interval")
 
 
 def test_arms_that_learned_nothing_are_called_so(comparison: Path) -> None:
@@ -120,12 +124,12 @@ class Outside(HTMLParser):
 def test_the_files_hold_every_run_and_the_page_fetches_nothing(comparison: Path, tmp_path: Path) -> None:
     built = build([collect(comparison)], comparison / "report")
     text = built.files["report"].read_text()
+    runs = [r.name for r in collect(comparison).rows]
     seen = Outside()
     seen.feed(text)
     assert not [link for link in seen.found if not link.startswith("data:")]
     assert "http" not in re.sub(r"http://www\.w3\.org/2000/svg", "", text)
     assert "@import" not in text
-    runs = [r.name for r in collect(comparison).rows]
     for link in seen.links:
         if link.startswith("#run"):
             assert link[1:] in seen.ids, "every number leads to its run"
@@ -134,6 +138,12 @@ def test_the_files_hold_every_run_and_the_page_fetches_nothing(comparison: Path,
     assert {f"run-0-{name}" for name in runs} <= seen.ids
     assert "Is &quot;a &lt; b&quot; &amp; so on?" in text
     assert "gradient of mlp_extractor.policy_net.0.weight" in text
+    robust = text[text.index("<h2>Robustness</h2>") :]
+    assert "<b>global_norm=0.05 is better than none.</b> global_norm=0.05 - none: +6.67 of mean area" in robust
+    assert "noise on observations: 0.02, 0.05, 0.1, 0.2, 0.4" in robust
+    for name in runs:
+        for file in ("evaluation.json", "result.json"):
+            assert f'href="../{name}/{file}"' in text, "numbers lead to the files that they come from"
     markdown = built.files["text"].read_text()
     assert "**global_norm=0.05 scored better than none, and of agc no difference can be claimed.**" in markdown
     assert markdown.count("\n| ppo, CartPole-v1") == 3
@@ -226,10 +236,10 @@ def test_charts_put_values_where_they_belong() -> None:
     points = re.search(r'class="line c1" points="([^"]+)"', chart)
     assert points
     (x0, y0), (x1, y1) = (tuple(map(float, p.split(","))) for p in points[1].split())
-    assert x0 == 58.0
+    assert x0 == 66.0
     assert x1 == 626.0
-    assert y0 == 256.0
-    assert y1 == pytest.approx(12 + 244 * (1 - 100 / 125))  # the axis ends at 125
+    assert y0 == 248.0
+    assert y1 == pytest.approx(12 + 236 * (1 - 100 / 125))  # the axis ends at 125
     assert lines("none", [], "x", "y") == ""
     logarithmic = Axis.over([0.02, 700.0], log=True)
     assert (logarithmic.low, logarithmic.high) == (0.01, 1000.0)

@@ -1,4 +1,4 @@
-"""What the runs of a comparison left on disk, as rows and curves: all that a report shows comes from here."""
+"""What the runs of a comparison left on disk, as rows: with curves.py, all that a report shows comes from here."""
 
 from __future__ import annotations
 
@@ -18,23 +18,11 @@ from throttle.clip_records import find, read
 from throttle.compare.comparison import KIND, PLAN
 from throttle.compare.worker import DRIVING
 from throttle.runs import read_status
-from throttle.tracking import read_metrics
 
 Array = NDArray[np.float64]
-POINTS = 60  # of a learning curve
-SMOOTH = 5  # rows that a point of a learning curve is the mean of, fewer where there are few
 LEADING = ("policy", "critic", "actor")
 """Of several optimisers, the one whose norms stand for a run."""
 OVER = ("finished", "diverged")
-MEASURED = (
-    "rollout/completion",
-    "rollout/return",
-    "validation/map50",
-    "validation/miou",
-    "validation/loss",
-    "train/loss",
-)
-"""What a learning curve shows: the first of these that a run has written."""
 
 
 @dataclass(frozen=True)
@@ -76,21 +64,6 @@ class Row:
     def over(self) -> bool:
         """Whether the run counts: finished or diverged."""
         return self.state in OVER and not math.isnan(self.score)
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Every run's learning curve of one setting, on common grids."""
-
-    measured: str
-    """What is measured during training: completion, return, validation/map50, ..."""
-    steps: Array
-    by_step: dict[str, list[Array]]
-    """arm -> a curve for each seed."""
-    seconds: Array
-    by_time: dict[str, list[Array]]
-    norms: dict[str, list[tuple[Array, Array]]]
-    """arm -> (update, norm before clipping) of each run, thinned by taking the largest of each stretch."""
 
 
 @dataclass
@@ -242,93 +215,16 @@ def _clipping(path: Path) -> dict[str, float]:
         told[file.stem] = explain(c["norm"], c["threshold"], c["coef"], c["clipped"] > 0, c["skipped"] > 0)
     if not told:
         return dict.fromkeys(names, math.nan)
-    leading = told[_leading(list(told))]
+    first = told[leading(list(told))]
     updates = sum(e.steps for e in told.values())
     share = sum(e.clipped * e.steps for e in told.values()) / updates
-    return {"clipped": share, **{name: float(getattr(leading, name)) for name in names[1:]}}
+    return {"clipped": share, **{name: float(getattr(first, name)) for name in names[1:]}}
 
 
-def _leading(stems: list[str]) -> str:
+def leading(stems: list[str]) -> str:
+    """The file whose norms stand for a run."""
     for name in LEADING:
         for stem in stems:
             if stem.endswith(f"_{name}"):
                 return stem
     return stems[0]
-
-
-# -- curves -----------------------------------------------------------------------------------------------------------
-
-
-def curves(found: Collected, setting: str) -> Curves | None:
-    """Learning curves of a setting; None where no run has written any."""
-    series: dict[str, list[tuple[Array, Array, Array]]] = {}
-    norms: dict[str, list[tuple[Array, Array]]] = {}
-    measured = ""
-    for arm in found.arms:
-        for row in found.of(arm, setting):
-            folder = found.path / row.name
-            metrics = read_metrics(folder)
-            name = next((n for n in MEASURED if n in metrics), "")
-            if name:
-                measured = name.removeprefix("rollout/")
-                series.setdefault(arm, []).append(_series(metrics[name], metrics.get("time/fps", []), row.seconds))
-            norms.setdefault(arm, []).extend(_norms(folder))
-    if not series:
-        return None
-    everything = [s for several in series.values() for s in several]
-    steps = np.linspace(0, max(s[0][-1] for s in everything), POINTS)
-    # The time axis ends where half of the runs have ended, so that most of it rests on all arms.
-    seconds = np.linspace(0, float(np.median([s[1][-1] for s in everything])), POINTS)
-    last = float(steps[-1])
-
-    def on(grid: Array, axis: int) -> dict[str, list[Array]]:
-        return {
-            arm: [_on(grid, run[axis], run[2], run[0][-1] < 0.97 * last) for run in several]
-            for arm, several in series.items()
-        }
-
-    return Curves(
-        measured=measured,
-        steps=steps,
-        by_step=on(steps, 0),
-        seconds=seconds,
-        by_time=on(seconds, 1),
-        norms=norms,
-    )
-
-
-def _series(
-    points: list[tuple[int, float]], fps: list[tuple[int, float]], seconds: float
-) -> tuple[Array, Array, Array]:
-    """steps, seconds since the start, smoothed values."""
-    steps, values = np.array(points, float).T
-    width = max(1, min(SMOOTH, len(values) // 4))
-    smooth = np.convolve(values, np.ones(width) / width, "valid")
-    steps = steps[width - 1 :]
-    if fps:
-        at, rate = np.array(fps, float).T
-        passed = np.cumsum(np.diff(at, prepend=0.0) / np.maximum(rate, 1e-9))
-        return steps, np.interp(steps, at, passed), smooth
-    return steps, steps * (seconds / steps[-1] if seconds > 0 and steps[-1] > 0 else 1.0), smooth
-
-
-def _on(grid: Array, at: Array, values: Array, short: bool) -> Array:
-    """Values on the grid; after the end of a run that broke off (diverged) it is worth what it was at its beginning."""
-    on = np.interp(grid, at, values)
-    if short:
-        on = np.where(grid > at[-1], values[0], on)
-    return on
-
-
-def _norms(folder: Path) -> list[tuple[Array, Array]]:
-    try:
-        files = find(folder)
-        stem = _leading([f.stem for f in files])
-        c = read(next(f for f in files if f.stem == stem)).columns
-    except UserError:
-        return []
-    norm = np.where(np.isfinite(c["norm"]), c["norm"], np.nan)
-    count = min(POINTS, len(norm))
-    parts = np.array_split(np.arange(len(norm)), count)
-    kept = [p for p in parts if not np.isnan(norm[p]).all()]
-    return [(np.array([c["step"][p[-1]] for p in kept]), np.array([np.nanmax(norm[p]) for p in kept]))] if kept else []

@@ -102,23 +102,35 @@ def _least(compared: int) -> int:
 
 
 def sentence(found: Verdict, metric: str, detail: str = "") -> str:
-    """The verdict in plain words, from the numbers alone. metric: e.g. "points of carla-lb-2.0"."""
-    n = f"n = {found.runs} seed{'s' if found.runs > 1 else ''} an arm{', ' + detail if detail else ''}"
-    d, i = found.difference, found.improvement
-    start = f"{found.arm} - {found.baseline}: {number(d.value, True)} {metric}"
+    """The verdict in plain words, from the numbers alone: what may be said, then what it rests on."""
+    return f"{claim_words(found)} {evidence(found, metric, detail)}"
+
+
+def claim_words(found: Verdict) -> str:
+    """What may be said of an arm and the baseline, how many more seeds it would take, and what diverged."""
     lost = ""
     if any(found.diverged):
         sure = f" (a difference in itself, p = {found.diverged_p:.2g})" if found.diverged_p <= LEVEL else ""
         lost = f" Trainings that diverged: {found.diverged[0]} {found.arm}, {found.diverged[1]} {found.baseline}{sure}."
-    if found.runs == 1:
-        return f"{start} ({n}). One seed: no difference can be claimed.{lost}"
-    facts = (
-        f"95% interval {number(d.low, True)} to {number(d.high, True)}; a run of {found.arm} beats one of "
-        f"{found.baseline} in {i.value:.0%} of pairs; p = {found.p:.2g}"
-    )
     if found.claim != "none":
-        return f"{start}, {facts} ({n}). {found.arm} is {found.claim} than {found.baseline}.{lost}"
-    return f"{start}, {facts} ({n}). No difference can be claimed. {more_words(found)}{lost}"
+        return f"{found.arm} is {found.claim} than {found.baseline}.{lost}"
+    start = f"{found.arm} against {found.baseline}: no difference can be claimed"
+    if found.runs == 1:
+        return f"{start} from one seed.{lost}"
+    return f"{start}. {more_words(found)}{lost}"
+
+
+def evidence(found: Verdict, metric: str, detail: str = "") -> str:
+    """The numbers behind a verdict. metric: e.g. "points of carla-lb-2.0"."""
+    n = f"n = {found.runs} seed{'s' if found.runs > 1 else ''} an arm{', ' + detail if detail else ''}"
+    d, i = found.difference, found.improvement
+    start = f"{found.arm} - {found.baseline}: {number(d.value, True)} {metric}"
+    if found.runs == 1:
+        return f"{start} ({n})."
+    return (
+        f"{start}, 95% interval {number(d.low, True)} to {number(d.high, True)}; a run of {found.arm} beats one of "
+        f"{found.baseline} in {i.value:.0%} of pairs; p = {found.p:.2g} ({n})."
+    )
 
 
 def more_words(found: Verdict) -> str:

@@ -41,7 +41,7 @@ def build(found: Sequence[Collected], folder: Path, links: bool = True) -> Built
     write_tables(rows(told), folder / "runs")
     return Built(
         headline=" ".join(t.headline for t in told),
-        lines=[t.headline for t in told] + [line for t in told for line in t.lines],
+        lines=[t.headline for t in told] + [str(said) for t in told for said in t.said],
         summary=[row for t in told for row in t.summary],
         files={**files, "parquet": folder / "runs.parquet"},
     )

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 52
+NAMES = 190  # left of a dot plot, for the names of its rows
+ROW = 38
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Dots:
     middle: float
     low: float
     high: float
+    reference: bool = False
+    """Not an arm: drawn hollow."""
 
 
 @dataclass(frozen=True)
@@ -97,26 +101,21 @@ def short(value: float) -> str:
     return f"{value:.3g}" if size >= 1e-3 else f"{value:.0e}".replace("e-0", "e-")
 
 
-def _frame(x: Axis, y: Axis, xlabel: str, ylabel: str, height: int) -> list[str]:
+def _frame(x: Axis, y: Axis, xlabel: str, height: int) -> list[str]:
     wide, high = WIDTH - LEFT - RIGHT, height - TOP - BOTTOM
     parts = []
     for tick in y.ticks:
         at = TOP + high * (1 - y.share(tick))
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{short(tick)}</text>')
+        parts.append(f'<text class="tick" x="{LEFT - 7}" y="{at + 5:.1f}" text-anchor="end">{short(tick)}</text>')
     for tick in x.ticks:
         at = LEFT + wide * x.share(tick)
         parts.append(
-            f'<text class="tick" x="{at:.1f}" y="{height - BOTTOM + 17}" text-anchor="middle">{short(tick)}</text>'
+            f'<text class="tick" x="{at:.1f}" y="{height - BOTTOM + 20}" text-anchor="middle">{short(tick)}</text>'
         )
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{TOP + high}" y2="{TOP + high}"/>')
     middle = LEFT + wide / 2
     parts.append(f'<text class="label" x="{middle}" y="{height - 6}" text-anchor="middle">{html.escape(xlabel)}</text>')
-    turn = f"rotate(-90 13 {TOP + high / 2:.0f})"
-    parts.append(
-        f'<text class="label" x="13" y="{TOP + high / 2:.0f}" text-anchor="middle" transform="{turn}">'
-        f"{html.escape(ylabel)}</text>"
-    )
     return parts
 
 
@@ -137,7 +136,7 @@ def lines(
     def place(a: float, b: float) -> str:
         return f"{LEFT + wide * x.share(a):.1f},{TOP + high * (1 - y.share(b)):.1f}"
 
-    parts = _frame(x, y, xlabel, ylabel, HEIGHT)
+    parts = _frame(x, y, xlabel, HEIGHT)
     for line in series:
         if len(line.low):
             up = [place(a, b) for a, b in zip(line.x, line.high)]
@@ -165,43 +164,44 @@ def lines(
             for v in series
         ],
     }
-    return _figure(title, parts, HEIGHT, [(v.name, v.colour) for v in series], data, _values(series, xlabel))
+    return _figure(title, parts, HEIGHT, [(v.name, v.colour) for v in series], data, _values(series, xlabel), ylabel)
 
 
 def dots(title: str, rows: Sequence[Dots], xlabel: str) -> str:
     """A figure with a row an arm: every run a dot that links to it, the IQM and its interval."""
     if not rows:
         return ""
-    height = TOP + BOTTOM + 34 * len(rows)
+    height = TOP + BOTTOM + ROW * len(rows)
     values = [v for row in rows for v in (*row.values, row.low, row.high)]
     x = Axis.over(values)
-    left = 150
+    left = NAMES
     wide = WIDTH - left - RIGHT
     parts = []
     for tick in x.ticks:
         at = left + wide * x.share(tick)
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{height - BOTTOM}"/>')
         parts.append(
-            f'<text class="tick" x="{at:.1f}" y="{height - BOTTOM + 17}" text-anchor="middle">{short(tick)}</text>'
+            f'<text class="tick" x="{at:.1f}" y="{height - BOTTOM + 20}" text-anchor="middle">{short(tick)}</text>'
         )
     for n, row in enumerate(rows):
-        at = TOP + 34 * n + 17
+        at = TOP + ROW * n + ROW // 2
         shown = row.name if len(row.name) <= 20 else row.name[:19] + "…"
         parts.append(
-            f'<text class="tick name" x="{left - 10}" y="{at + 4}" text-anchor="end">{html.escape(shown)}</text>'
+            f'<text class="tick name" x="{left - 10}" y="{at + 5}" text-anchor="end">{html.escape(shown)}</text>'
         )
         low, high, middle = (left + wide * x.share(v) for v in (row.low, row.high, row.middle))
         said = f"{row.name}: IQM {row.middle:.4g}, 95% interval {row.low:.4g} to {row.high:.4g}"
         parts.append(
-            f'<g class="c{row.colour}"><title>{html.escape(said)}</title>'
+            f'<g class="c{row.colour}{" reference" if row.reference else ""}"><title>{html.escape(said)}</title>'
             f'<line class="interval" x1="{low:.1f}" x2="{high:.1f}" y1="{at}" y2="{at}"/>'
             f'<line class="middle" x1="{middle:.1f}" x2="{middle:.1f}" y1="{at - 10}" y2="{at + 10}"/></g>'
         )
         for value, label, link in zip(row.values, row.labels, row.links):
-            parts.append(
-                f'<a href="{html.escape(link)}"><circle class="dot c{row.colour}" cy="{at}" r="5" '
-                f'cx="{left + wide * x.share(value):.1f}"><title>{html.escape(label)}: {value:.4g}</title></circle></a>'
+            dot = (
+                f'<circle class="dot c{row.colour}{" hollow" if row.reference else ""}" cy="{at}" r="6" '
+                f'cx="{left + wide * x.share(value):.1f}"><title>{html.escape(label)}: {value:.4g}</title></circle>'
             )
+            parts.append(f'<a href="{html.escape(link)}">{dot}</a>' if link else dot)
     parts.append(
         f'<text class="label" x="{left + wide / 2}" y="{height - 6}" text-anchor="middle">{html.escape(xlabel)}</text>'
     )
@@ -236,12 +236,21 @@ def _json(data: object) -> str:
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _figure(title: str, parts: list[str], height: int, legend: list[tuple[str, int]], data: object, values: str) -> str:
+def _figure(
+    title: str,
+    parts: list[str],
+    height: int,
+    legend: list[tuple[str, int]],
+    data: object,
+    values: str,
+    ylabel: str = "",
+) -> str:
     names = dict.fromkeys(legend)
     keys = "".join(f'<span class="key c{colour}">{html.escape(name)}</span>' for name, colour in names)
+    above = f'<div class="above">{html.escape(ylabel)}</div>' if ylabel else ""
     script = "" if data is None else (f'<script type="application/json">{_json(data)}</script>')
     return (
-        f'<figure class="chart"><figcaption>{html.escape(title)}</figcaption><div class="keys">{keys}</div>'
+        f'<figure class="chart"><figcaption>{html.escape(title)}</figcaption><div class="keys">{keys}</div>{above}'
         f'<div class="plot"><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{html.escape(title)}">'
         f"{''.join(parts)}</svg></div>{values}{script}</figure>"
     )

@@ -25,7 +25,7 @@ def markdown(told: Sequence[Told], facts: dict[str, str], folder: Path | None) -
         parts += [f"# {found.name}", "", f"**{t.headline}**", ""]
         if found.question:
             parts += [found.question, ""]
-        parts += [f"- {line}" for line in t.lines]
+        parts += [f"- {said.where}**{said.claim}** {said.evidence}" for said in t.said]
         parts += [
             "",
             "| setting | arm | n | IQM [95% interval] | p | diverged | clipped | norm 50% / 99% | cost of clipping |",

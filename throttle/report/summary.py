@@ -10,10 +10,27 @@ import numpy as np
 
 from throttle.compare import statistics as s
 from throttle.compare.collect import Collected, Row
-from throttle.compare.verdict import Verdict, headline, judge, number, sentence
+from throttle.compare.verdict import Verdict, claim_words, evidence, headline, judge, number
 from throttle.compare.worker import DRIVING
 
-EVENTS = ("walker", "vehicle", "static", "red_light", "stop_sign")
+EVENTS = {
+    "walker": "walkers", "vehicle": "vehicles", "static": "static", "red_light": "red lights",
+    "stop_sign": "stop signs", "scenario_timeout": "timeouts", "yield_emergency": "not yielded",
+}  # fmt: skip
+"""Infractions of an evaluation, and the heads of their columns."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """One verdict in words."""
+
+    where: str
+    """The setting, where there are several; ends with a colon and a space."""
+    claim: str
+    evidence: str
+
+    def __str__(self) -> str:
+        return f"{self.where}{self.claim} {self.evidence}"
 
 
 @dataclass(frozen=True)
@@ -22,7 +39,7 @@ class Told:
 
     found: Collected
     headline: str
-    lines: list[str]
+    said: list[Said]
     """Verdicts in words: on all settings of a metric together, then on each setting."""
     verdicts: list[tuple[str, Verdict]]
     """(setting, or the metric for all settings together; verdict)"""
@@ -37,7 +54,8 @@ def words(metric: str) -> str:
 def tell(found: Collected) -> Told:
     """Judge a comparison. Settings scored by the same driving score are also judged together, stratified by setting."""
     verdicts: list[tuple[str, Verdict]] = []
-    lines, heads = [], []
+    said: list[Said] = []
+    heads = []
     for family, settings in found.families().items():
         metric = family.split(" in ")[0]
         groups = [(family, settings)] if len(settings) > 1 else []
@@ -49,11 +67,13 @@ def tell(found: Collected) -> Told:
             judged = judge(scores, found.baseline, found.diverged(part))
             if n == 0:
                 heads.append((judged, words(metric), label))
-            together = f"all {len(part)} settings together" if len(part) > 1 else label
+            where = f"All {len(part)} settings together: " if len(part) > 1 else f"{label}: "
+            where = where if len(found.settings) > 1 else ""
             for verdict in judged:
                 verdicts.append((label, verdict))
-                lines.append(f"{together}: {sentence(verdict, words(metric), _detail(found, part))}")
-    return Told(found, _headline(found, heads), lines, verdicts, _summary(found, verdicts))
+                proof = evidence(verdict, words(metric), _detail(found, part))
+                said.append(Said(where, claim_words(verdict), proof))
+    return Told(found, _headline(found, heads), said, verdicts, _summary(found, verdicts))
 
 
 def _detail(found: Collected, settings: list[str]) -> str:

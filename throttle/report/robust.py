@@ -1,0 +1,86 @@
+"""The part of a report about driving under perturbations: curves, areas under them, sensitivity, a verdict."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import numpy as np
+
+from throttle.compare import statistics as s
+from throttle.compare.collect import Collected
+from throttle.compare.verdict import claim_words, evidence, judge
+from throttle.report.cells import arm_cell, cell, of, setting_cells, setting_heads, table
+from throttle.report.charts import Line, lines
+from throttle.report.summary import median
+
+UNITS = {
+    "sensor_noise": "standard deviation of noise on observations",
+    "action_delay": "steps that actions come late",
+    "disturbance": "standard deviation of what is added to actions",
+    "actuator_gain": "factor on actions",
+}
+
+
+def robustness(found: Collected, colours: dict[str, int]) -> str:
+    """Curves of score against severity for every setting; empty where nothing was driven under perturbations."""
+    kinds = list(dict.fromkeys(k for r in found.rows for k in r.robustness.get("curves", {})))
+    if not kinds:
+        return ""
+    figures = [_curve(found, setting, kind, colours) for setting in found.settings for kind in kinds]
+    note = (
+        "<p class='soft'>Score under perturbations that no training saw, on the same routes: severity 0 is none. Area: "
+        "mean height of the curve. Sensitivity: change of the action over a small change of the observation.</p>"
+    )
+    said = "".join(f"<li><b>{html.escape(a)}</b> {html.escape(b)}</li>" for a, b in _verdicts(found))
+    return (
+        f"<h2>Robustness</h2><ul class='verdicts'>{said}</ul>{note}<div class='charts'>{''.join(figures)}</div>"
+        f"{_areas(found, kinds, colours)}"
+    )
+
+
+def _curve(found: Collected, setting: str, kind: str, colours: dict[str, int]) -> str:
+    series, amounts = [], ""
+    for arm in found.arms:
+        runs = [r.robustness for r in found.of(arm, setting) if r.robustness]
+        if runs:
+            each = [np.array(run["curves"][kind]) for run in runs]
+            middle, low, high = (list(part) for part in s.curve(each))
+            at = list(range(len(each[0])))
+            series.append(Line(arm, colours[arm], at, middle, low, high, [(at, list(run)) for run in each]))
+            amounts = ", ".join(f"{a:g}" for a in runs[0]["severities"][kind])
+    name = kind.replace("_", " ")
+    title = f"{of(found, setting)}{name} ({UNITS[kind]}: {amounts})"
+    return lines(title, series, f"severity of {name}", "score")
+
+
+def _verdicts(found: Collected) -> list[tuple[str, str]]:
+    """(claim, evidence) on the mean area of each setting."""
+    said = []
+    for setting in found.settings:
+        scores = {arm: areas for arm in found.arms if (areas := _mean_areas(found, arm, setting))}
+        if found.baseline in scores and len(scores) > 1:
+            for verdict in judge(scores, found.baseline):
+                said.append((f"{of(found, setting)}{claim_words(verdict)}", evidence(verdict, "of mean area")))
+    return said
+
+
+def _mean_areas(found: Collected, arm: str, setting: str) -> list[float]:
+    """Mean over perturbations of the area under the curve, a number a run."""
+    runs = [r.robustness for r in found.of(arm, setting) if r.robustness]
+    return [float(np.mean(list(run["area"].values()))) for run in runs]
+
+
+def _areas(found: Collected, kinds: list[str], colours: dict[str, int]) -> str:
+    rows = []
+    for setting in found.settings:
+        for arm in found.arms:
+            runs = [r.robustness for r in found.of(arm, setting) if r.robustness]
+            if not runs:
+                continue
+            values: list[Any] = [s.iqm_interval(s.as_scores([run["area"][k] for run in runs])).value for k in kinds]
+            values.append(median([float(run["sensitivity"]) for run in runs]))
+            cells = [arm_cell(arm, colours[arm]), *setting_cells(found, setting), *map(cell, values), cell(len(runs))]
+            rows.append(f"<tr>{''.join(cells)}</tr>")
+    heads = ["arm", *setting_heads(found), *(f"area, {k.replace('_', ' ')}" for k in kinds), "sensitivity", "n"]
+    return table(heads, rows)
