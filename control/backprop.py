@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from clipping import ClipConfig, ClippingError, GradientClipper, NonFiniteGradientError
 from contracts import UserError
 from contracts.runs import Progress, RunDirectory, Tracking
+from control.clock import Clock
 from control.config import TINY, _within
 from control.train import Result, plain
 from control.twin import Body, Motion, step
@@ -153,7 +154,6 @@ def train(
     stop: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Train, or go on from the newest checkpoint to the last bit; arguments and result as `control.train.train`."""
-    began = time.perf_counter()
     torch.set_num_threads(config.torch_threads)
     policy, body = build(config), Body.of()
     initial = _hash(policy)
@@ -161,6 +161,7 @@ def train(
     optimizer: torch.optim.Optimizer = kind(policy.parameters(), lr=config.learning_rate)
     clipper = GradientClipper.from_config(config.clip)
     attachment = clipper.attach(optimizer, policy)
+    spent = Clock(lambda: attachment.seconds)
     generator = torch.Generator().manual_seed(config.seed)
     done, logged, clock = 0, 0, time.perf_counter()
     costs: list[float] = []
@@ -172,12 +173,16 @@ def train(
         clipper.load_state_dict(saved["clipper"])
         generator.set_state(saved["generator"])
         done = logged = saved["done"]
+        spent.go_on(saved["spent"])
     if resume:
         tracking.rewind(done if checkpoint is not None else -1)
 
     def save(folder: Path) -> None:
-        state = {"policy": policy.state_dict(), "optimizer": optimizer.state_dict(), "done": done}
-        torch.save({**state, "clipper": clipper.state_dict(), "generator": generator.get_state()}, folder / "state.pt")
+        state = {
+            "policy": policy.state_dict(), "optimizer": optimizer.state_dict(), "clipper": clipper.state_dict(),
+            "generator": generator.get_state(), "done": done, "spent": spent.read(),
+        }  # fmt: skip
+        torch.save(state, folder / "state.pt")
 
     def log() -> None:
         nonlocal logged, clock
@@ -231,9 +236,9 @@ def train(
     if state == "diverged":
         log()
     return Result(
-        state=state, step=done, seconds=time.perf_counter() - began, message=message, initial_weights=initial,
+        state=state, step=done, message=message, initial_weights=initial,
         final_weights=_hash(policy), checkpoint=run.latest(),
-        clipping={"policy": " ".join(str(clipper.summary()).split())}, clip_seconds=attachment.seconds,
+        clipping={"policy": " ".join(str(clipper.summary()).split())}, **spent.read(),
     )  # fmt: skip
 
 

@@ -20,8 +20,9 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from clipping import NonFiniteGradientError, Sb3Attachment
 from control.config import ControlConfig
+from control.env import make_training_env
 from control.model import attach_clipping, build, set_threads
-from control.train import make_training_env, restore
+from control.train import restore
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,13 @@ def find_origin(config: ControlConfig, checkpoint: Path | None) -> Origin | None
     None where the replay ends without one, as with environments that cannot be saved.
     """
     set_threads(config)
-    env = make_training_env(config)
+    env = make_training_env(config.env, config.seed)
     try:
         if checkpoint is None:
             model = build(config, env)
             clippers: Sb3Attachment = attach_clipping(model, config)
         else:
-            model, clippers, _ = restore(checkpoint, config, env)
+            model, clippers, *_ = restore(checkpoint, config, env)
         model.set_logger(Logger(folder=None, output_formats=[]))
         watch = _Watch(model)
         left = config.total_steps - model.num_timesteps

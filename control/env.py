@@ -91,6 +91,12 @@ class Glitches(VecEnvWrapper):
         return self._spoilt(obs), rewards, dones, infos
 
 
+def make_training_env(config: EnvConfig, seed: int) -> VecEnv:
+    """The environments that a training sees: with sensor glitches, where it is to have them."""
+    env = make_env(config, seed)
+    return Glitches(env, config.glitches, seed) if config.glitches else env
+
+
 def _is_own(env: VecEnv) -> bool:
     return hasattr(env, "batch") and hasattr(env.batch, "world")
 

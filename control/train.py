@@ -22,8 +22,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from clipping import NonFiniteGradientError, Sb3Attachment
 from contracts.runs import Progress, RunDirectory, Tracking
+from control.clock import Clock, Spent
 from control.config import ControlConfig
-from control.env import Glitches, load_state, make_env, save_state
+from control.env import load_state, make_training_env, save_state
 from control.model import attach_clipping, build, parameters_finite, set_threads, set_weights, weights_hash
 from control.state import read, write
 
@@ -58,6 +59,8 @@ class Result:
     checkpoint: Path | None
     clipping: dict[str, str]
     """What the threshold did, in words, by optimiser."""
+    cpu_seconds: float
+    """CPU time of this process, which does not depend on what else the machine does."""
     clip_seconds: float
     """Part of `seconds` that measuring and clipping gradients took."""
 
@@ -76,9 +79,9 @@ def train(
     A resumed training continues as if nothing had happened: the same numbers to the last bit, except with environments
     that cannot be saved (those begin new episodes) and with state-dependent exploration.
     """
-    began = time.perf_counter()
+    clock = Clock()
     set_threads(config)
-    env = make_training_env(config)
+    env = make_training_env(config.env, config.seed)
     checkpoint = run.latest() if resume else None
     if checkpoint is None:
         model = build(config, env)
@@ -87,11 +90,13 @@ def train(
         if resume:
             tracking.rewind(-1)
     else:
-        model, clippers, initial = restore(checkpoint, config, env)
+        model, clippers, initial, spent = restore(checkpoint, config, env)
+        clock.go_on(spent)
         tracking.rewind(model.num_timesteps)
         log.info("resumed from %s at step %d", checkpoint, model.num_timesteps)
     model.set_logger(Logger(folder=None, output_formats=[]))
-    watch = _Watch(config, run, tracking, progress, clippers, initial, stop)
+    clock.clipping = lambda: sum(handle.seconds for handle in clippers.handles)
+    watch = _Watch(config, run, tracking, progress, clippers, initial, clock, stop)
     state, message = "finished", ""
     left = config.total_steps - model.num_timesteps
     try:
@@ -113,23 +118,16 @@ def train(
     return Result(
         state=state,
         step=model.num_timesteps,
-        seconds=time.perf_counter() - began,
         message=message,
         initial_weights=initial,
         final_weights=weights_hash(model),
         checkpoint=run.latest(),
         clipping={name: " ".join(str(clipper.summary()).split()) for name, clipper in clippers.items()},
-        clip_seconds=sum(handle.seconds for handle in clippers.handles),
+        **clock.read(),
     )
 
 
-def make_training_env(config: ControlConfig) -> VecEnv:
-    """The environments that a training sees: with sensor glitches, where it is to have them."""
-    env = make_env(config.env, config.seed)
-    return Glitches(env, config.env.glitches, config.seed) if config.env.glitches else env
-
-
-def save(folder: Path, model: BaseAlgorithm, clippers: Sb3Attachment, env: VecEnv, initial: str) -> None:
+def save(folder: Path, model: BaseAlgorithm, clippers: Sb3Attachment, env: VecEnv, initial: str, spent: Spent) -> None:
     """Write everything that the training's future depends on into an empty folder.
 
     model.zip is SB3's own format, for others to load; state.pt holds counters, clippers, random generators and
@@ -146,6 +144,7 @@ def save(folder: Path, model: BaseAlgorithm, clippers: Sb3Attachment, env: VecEn
         # random exploration draws from the action space's generator, which a fresh model seeds afresh
         "actions": model.action_space.np_random,
         "initial": initial,
+        "spent": spent,
     }
     write(folder / "state.pt", state)
     if isinstance(model, OffPolicyAlgorithm):
@@ -154,8 +153,10 @@ def save(folder: Path, model: BaseAlgorithm, clippers: Sb3Attachment, env: VecEn
         np.savez(folder / "replay.npz", **arrays, filled=np.array([buffer.pos, int(buffer.full)]))
 
 
-def restore(checkpoint: Path, config: ControlConfig, env: VecEnv) -> tuple[BaseAlgorithm, Sb3Attachment, str]:
-    """The model of a checkpoint with its clippers attached, `env` and the random generators as they were.
+def restore(checkpoint: Path, config: ControlConfig, env: VecEnv) -> tuple[BaseAlgorithm, Sb3Attachment, str, Spent]:
+    """The model of a checkpoint with its clippers attached, the hash of its first weights, what its Clock said.
+
+    `env` and the random generators are as they were.
 
     The model is made from the configuration and given the checkpoint's tensors, so that nothing pickled is read.
     """
@@ -178,7 +179,7 @@ def restore(checkpoint: Path, config: ControlConfig, env: VecEnv) -> tuple[BaseA
     random.setstate(state["random"][0])
     np.random.set_state(state["random"][1])  # noqa: NPY002 - SB3 draws from it
     torch.set_rng_state(state["random"][2])
-    return model, clippers, state["initial"]
+    return model, clippers, state["initial"], state["spent"]
 
 
 class _Watch(BaseCallback):
@@ -192,11 +193,12 @@ class _Watch(BaseCallback):
         progress: Progress,
         clippers: Sb3Attachment,
         initial: str,
+        clock: Clock,
         stop: Callable[[], bool],
     ) -> None:
         super().__init__()
         self.config, self.run, self.tracking, self.progress = config, run, tracking, progress
-        self.clippers, self.initial, self.stop = clippers, initial, stop
+        self.clippers, self.initial, self.clock, self.stop = clippers, initial, clock, stop
         self._returns: deque[float] = deque(maxlen=EPISODES_SHOWN)
         self._completions: deque[float] = deque(maxlen=EPISODES_SHOWN)
         self._fresh: list[float] = []
@@ -235,8 +237,8 @@ class _Watch(BaseCallback):
         stopping = self.stop()
         if due or final or stopping:
             self.write_telemetry()
-            env = self.training_env
-            self.run.checkpoint(step, lambda folder: save(folder, self.model, self.clippers, env, self.initial))
+            rest = self.training_env, self.initial, self.clock.read()
+            self.run.checkpoint(step, lambda folder: save(folder, self.model, self.clippers, *rest))
             self._saved = step
         if stopping and not final:
             raise _Stopped

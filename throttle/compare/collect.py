@@ -44,6 +44,8 @@ class Row:
     metric: str
     step: int
     seconds: float
+    cpu_seconds: float
+    """CPU time of the training's process; nan where that was not measured."""
     clip_cost: float
     """Share of the training's time spent on measuring and clipping gradients."""
     clipped: float
@@ -179,7 +181,7 @@ def _row(path: Path, p: dict[str, Any]) -> Row:
         learning_rate=p["learning_rate"], setting=p["setting"],
         state=result.get("state", "missing") if evaluation else "missing",
         origin=result.get("origin", ""), score=figures.get(metric, math.nan), metric=metric,
-        step=int(result.get("step", 0)), seconds=seconds,
+        step=int(result.get("step", 0)), seconds=seconds, cpu_seconds=float(result.get("cpu_seconds", math.nan)),
         clip_cost=float(result.get("clip_seconds", math.nan)) / seconds if seconds > 0 else math.nan,
         initial_weights=result.get("initial_weights", ""), final_weights=result.get("final_weights", ""),
         figures=figures, robustness=_json(path / "robustness.json"), **_clipping(path),
