@@ -204,11 +204,11 @@ class _Watch(BaseCallback):
         self._fresh: list[float] = []
         self._share = 0.0
         self._logged = self._saved = 0
-        self._clock = (0.0, 0)
+        self._clock = (0.0, 0.0, 0)
 
     def _on_training_start(self) -> None:
         self._logged = self._saved = self.num_timesteps
-        self._clock = (time.perf_counter(), self.num_timesteps)
+        self._clock = (time.perf_counter(), time.process_time(), self.num_timesteps)
         for episode in self.model.ep_info_buffer or ():
             self._returns.append(float(episode["r"]))
 
@@ -245,10 +245,10 @@ class _Watch(BaseCallback):
 
     def _log(self, step: int) -> None:
         self._logged = step
-        now, (then, before) = time.perf_counter(), self._clock
-        fps = (step - before) / max(now - then, 1e-9)
-        self._clock = (now, step)
-        values = {"time/fps": fps}
+        now, spent, (then, before, first) = time.perf_counter(), time.process_time(), self._clock
+        fps = (step - first) / max(now - then, 1e-9)
+        self._clock = (now, spent, step)
+        values = {"time/fps": fps, "time/cpu_fps": (step - first) / max(spent - before, 1e-9)}
         if self._fresh:
             values["rollout/return"] = float(np.mean(self._fresh))
             self._fresh.clear()

@@ -16,6 +16,7 @@ from stable_baselines3 import PPO
 from clipping import ClipConfig
 from clipping.testing import assert_clips, audit, scaled_losses
 from control.config import ControlConfig, EnvConfig, PPOConfig
+from control.state import read, write
 from throttle.runs import read_status
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -97,6 +98,16 @@ def test_resumed_is_the_uninterrupted_run(algorithm: str, stops_at: int, tmp_pat
     for path in (tmp_path / "whole").glob("clip*.csv"):
         parts, full = ([{**row, "timestep": ""} for row in rows(tmp_path / n / path.name)] for n in ("parts", "whole"))
         assert parts == full, "telemetry has every update once"
+
+
+def test_a_resumed_training_counts_its_time_on(tmp_path: Path) -> None:
+    first = run_training(tmp_path, small("ppo", checkpoint_every=150), stop=after(6))
+    assert first.checkpoint is not None
+    state = read(first.checkpoint / "state.pt")
+    assert all(0 < spent <= getattr(first, name) for name, spent in state["spent"].items())
+    write(first.checkpoint / "state.pt", {**state, "spent": dict.fromkeys(state["spent"], 1000.0)})
+    second = run_training(tmp_path, small("ppo", checkpoint_every=150), resume=True)
+    assert min(second.seconds, second.cpu_seconds, second.clip_seconds) > 1000
 
 
 def test_resumed_is_the_uninterrupted_run_with_normalisation(tmp_path: Path) -> None:
