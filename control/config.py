@@ -147,6 +147,13 @@ class OffPolicyConfig:
 class SACConfig(OffPolicyConfig):
     """Soft actor critic; the entropy coefficient is learned."""
 
+    initial_entropy: float = 1.0
+    """The entropy coefficient at first; small where rewards a step are small, or the policy stays random for long."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _within("sac.", self, initial_entropy=(TINY, 1e6))
+
 
 @dataclass
 class TD3Config(OffPolicyConfig):

@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from clipping import GradientClipper, Sb3Attachment, attach_sb3
 from contracts import UserError
-from control.config import ON_POLICY, ControlConfig, PPOConfig, RecurrentPPOConfig, TD3Config, TQCConfig
+from control.config import ON_POLICY, ControlConfig, PPOConfig, RecurrentPPOConfig, SACConfig, TD3Config, TQCConfig
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
     "ppo": stable_baselines3.PPO,
@@ -74,6 +74,8 @@ def build(config: ControlConfig, env: VecEnv) -> BaseAlgorithm:
     if isinstance(settings, RecurrentPPOConfig):
         policy = "MlpLstmPolicy"
         policy_kwargs["lstm_hidden_size"] = options.pop("lstm_size")
+    if isinstance(settings, SACConfig):
+        options["ent_coef"] = f"auto_{options.pop('initial_entropy')}"
     if isinstance(settings, TD3Config):
         size = env.action_space.shape or (1,)
         deviation = np.full(size, options.pop("noise"))
