@@ -28,6 +28,8 @@ What the presets in `configs/compare/` showed; how it is decided: [comparison.md
 whole report (HTML, and every run as CSV) in [studies/](studies). Where other work shared the two cores, seconds are
 long; steps, seeds and scores do not depend on that. The trainings are short: they answer for their length, not for
 policies trained to the end. `python tools/studies.py runs` writes this page.
+
+Sensor glitches in a regression, where nothing else changes: [clipping-experiments.md](clipping-experiments.md#glitches).
 """
 
 

@@ -67,6 +67,8 @@ def write_comparison(folder: Path) -> Path:
         clip = [f"{64 * n},{n},{2 + n},{min(2 + n, 5)},1,5,{int(2 + n > 5)},0,0" for n in range(1, 11)]
         head = "timestep,step,norm,norm_after,coef,threshold,clipped,skipped,nonfinite\n"
         write_atomic(path / "clip_control.csv", head + "\n".join(clip) + "\n")
+    known = {"untrained": {"": {"figures": {"return": 0.5}}}}
+    write_atomic(folder / f"references-{comparison.planned[0].setting.slug}.json", json.dumps(known))
     place.finish("finished")
     return folder
 
@@ -147,6 +149,8 @@ def test_the_files_hold_every_run_and_the_page_fetches_nothing(comparison: Path,
     markdown = built.files["text"].read_text()
     assert "**global_norm=0.05 scored better than none, and of agc no difference can be claimed.**" in markdown
     assert markdown.count("\n| ppo, CartPole-v1") == 3
+    assert "For comparison: untrained 0.500." in markdown
+    assert "- **agc against none: no difference can be claimed." in markdown
     with open(built.files["table"], newline="") as file:
         rows = list(csv.DictReader(file))
     table = pyarrow.parquet.read_table(built.files["parquet"])

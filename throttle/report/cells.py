@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from throttle.compare.collect import Collected, Row
 from throttle.compare.verdict import number
-from throttle.report.summary import percent
+from throttle.report.summary import Said, percent
 
 
 def anchor(n: int, row: Row) -> str:
@@ -54,6 +55,14 @@ def table(heads: list[str], rows: list[str]) -> str:
     head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="scroll"><table class="sortable">{body}</table></div>'
+
+
+def verdicts(said: Sequence[Said]) -> str:
+    """A list: what may be said, then what it rests on."""
+    items = "".join(
+        f"<li>{html.escape(s.where)}<b>{html.escape(s.claim)}</b> {html.escape(s.evidence)}</li>" for s in said
+    )
+    return f"<ul class='verdicts'>{items}</ul>" if said else ""
 
 
 def of(found: Collected, setting: str) -> str:

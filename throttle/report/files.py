@@ -38,6 +38,10 @@ def markdown(told: Sequence[Told], facts: dict[str, str], folder: Path | None) -
                 f"{row['clipped_text']} | {_number(row['norm_median'])} / {_number(row['norm_p99'])} | "
                 f"{row['clip_cost_text']} |"
             )
+        parts += _known(t)
+        if t.robust:
+            parts += ["", "Under perturbations (mean area under score against severity):", ""]
+            parts += [f"- {said.where}**{said.claim}** {said.evidence}" for said in t.robust]
         lost = [r for r in found.rows if r.state == "diverged"]
         if lost:
             parts += ["", "Where runs diverged:", ""]
@@ -48,6 +52,17 @@ def markdown(told: Sequence[Told], facts: dict[str, str], folder: Path | None) -
         ", ".join(f"{name} {'`' + value + '`' if name == 'command' else value}" for name, value in facts.items())
     )
     return "\n".join(parts) + "\n"
+
+
+def _known(t: Told) -> list[str]:
+    """What the references score: the untrained policy, the best constant action."""
+    said = []
+    for setting, known in t.found.references.items():
+        metric = next((r.metric for r in t.found.rows if r.setting == setting and r.over), "")
+        values = [f"{name} {number(figures[metric])}" for name, figures in known.items() if metric in figures]
+        where = f" in {setting}" if len(t.found.settings) > 1 else ""
+        said += [f"For comparison{where}: {', '.join(values)}."] if values else []
+    return ["", *said] if said else []
 
 
 def _number(value: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from throttle.compare.collect import Collected
+from throttle.report.cells import verdicts
 from throttle.report.robust import robustness
 from throttle.report.runs import divergences, every_run, videos
 from throttle.report.scores import scores, summary
@@ -36,19 +37,15 @@ def _comparison(t: Told, folder: Path | None, n: int) -> str:
     found = t.found
     colours = {arm: i % COLOURS for i, arm in enumerate(found.arms)}
     question = f'<p class="question">{html.escape(found.question)}</p>' if found.question else ""
-    verdicts = "".join(
-        f"<li>{html.escape(said.where)}<b>{html.escape(said.claim)}</b> {html.escape(said.evidence)}</li>"
-        for said in t.said
-    )
     sections = [
         f"<h1>{html.escape(found.name)}</h1><p class='headline'>{html.escape(t.headline)}</p>{question}",
         _seeds(found),
-        f"<h2>What may be said</h2><ul class='verdicts'>{verdicts}</ul>{_method()}" if verdicts else "",
+        f"<h2>What may be said</h2>{verdicts(t.said)}{_method()}" if t.said else "",
         f"<h2>Scores</h2>{scores(t, colours, n)}{summary(t, colours, n)}",
         "" if folder is None else videos(found, folder),
         learning(found, colours),
         clipping(t, colours),
-        robustness(found, colours),
+        robustness(t, colours),
         divergences(found, n),
         f"<h2>Every run</h2>{every_run(found, colours, folder, n)}",
     ]

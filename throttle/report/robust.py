@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import numpy as np
 
 from throttle.compare import statistics as s
 from throttle.compare.collect import Collected
-from throttle.compare.verdict import claim_words, evidence, judge
-from throttle.report.cells import arm_cell, cell, of, setting_cells, setting_heads, table
+from throttle.report.cells import arm_cell, cell, of, setting_cells, setting_heads, table, verdicts
 from throttle.report.charts import Line, lines
-from throttle.report.summary import median
+from throttle.report.summary import Told, median
 
 UNITS = {
     "sensor_noise": "standard deviation of noise on observations",
@@ -22,8 +20,9 @@ UNITS = {
 }
 
 
-def robustness(found: Collected, colours: dict[str, int]) -> str:
+def robustness(t: Told, colours: dict[str, int]) -> str:
     """Curves of score against severity for every setting; empty where nothing was driven under perturbations."""
+    found = t.found
     kinds = list(dict.fromkeys(k for r in found.rows for k in r.robustness.get("curves", {})))
     if not kinds:
         return ""
@@ -32,9 +31,8 @@ def robustness(found: Collected, colours: dict[str, int]) -> str:
         "<p class='soft'>Score under perturbations that no training saw, on the same routes: severity 0 is none. Area: "
         "mean height of the curve. Sensitivity: change of the action over a small change of the observation.</p>"
     )
-    said = "".join(f"<li><b>{html.escape(a)}</b> {html.escape(b)}</li>" for a, b in _verdicts(found))
     return (
-        f"<h2>Robustness</h2><ul class='verdicts'>{said}</ul>{note}<div class='charts'>{''.join(figures)}</div>"
+        f"<h2>Robustness</h2>{verdicts(t.robust)}{note}<div class='charts'>{''.join(figures)}</div>"
         f"{_areas(found, kinds, colours)}"
     )
 
@@ -52,23 +50,6 @@ def _curve(found: Collected, setting: str, kind: str, colours: dict[str, int]) -
     name = kind.replace("_", " ")
     title = f"{of(found, setting)}{name} ({UNITS[kind]}: {amounts})"
     return lines(title, series, f"severity of {name}", "score")
-
-
-def _verdicts(found: Collected) -> list[tuple[str, str]]:
-    """(claim, evidence) on the mean area of each setting."""
-    said = []
-    for setting in found.settings:
-        scores = {arm: areas for arm in found.arms if (areas := _mean_areas(found, arm, setting))}
-        if found.baseline in scores and len(scores) > 1:
-            for verdict in judge(scores, found.baseline):
-                said.append((f"{of(found, setting)}{claim_words(verdict)}", evidence(verdict, "of mean area")))
-    return said
-
-
-def _mean_areas(found: Collected, arm: str, setting: str) -> list[float]:
-    """Mean over perturbations of the area under the curve, a number a run."""
-    runs = [r.robustness for r in found.of(arm, setting) if r.robustness]
-    return [float(np.mean(list(run["area"].values()))) for run in runs]
 
 
 def _areas(found: Collected, kinds: list[str], colours: dict[str, int]) -> str:

@@ -20,6 +20,7 @@ DRIVING_HEADS = ("route %", "success", "bad/km", *EVENTS.values())
 
 
 def scores(t: Told, colours: dict[str, int], n: int) -> str:
+    """A dot plot a setting, with what untrained and constant policies score, and the performance profile."""
     found, figures = t.found, []
     for setting in found.settings:
         rows = []

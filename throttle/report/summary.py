@@ -41,6 +41,8 @@ class Told:
     headline: str
     said: list[Said]
     """Verdicts in words: on all settings of a metric together, then on each setting."""
+    robust: list[Said]
+    """The same on the scores under perturbations."""
     verdicts: list[tuple[str, Verdict]]
     """(setting, or the metric for all settings together; verdict)"""
     summary: list[dict[str, Any]]
@@ -73,7 +75,23 @@ def tell(found: Collected) -> Told:
                 verdicts.append((label, verdict))
                 proof = evidence(verdict, words(metric), _detail(found, part))
                 said.append(Said(where, claim_words(verdict), proof))
-    return Told(found, _headline(found, heads), said, verdicts, _summary(found, verdicts))
+    return Told(found, _headline(found, heads), said, _robust(found), verdicts, _summary(found, verdicts))
+
+
+def _robust(found: Collected) -> list[Said]:
+    """Verdicts on each run's mean, over perturbations, of the area under score against severity."""
+    said = []
+    for setting in found.settings:
+        areas = {
+            arm: [float(np.mean(list(r.robustness["area"].values()))) for r in found.of(arm, setting) if r.robustness]
+            for arm in found.arms
+        }
+        scores = {arm: values for arm, values in areas.items() if values}
+        if found.baseline in scores and len(scores) > 1:
+            where = f"{setting}: " if len(found.settings) > 1 else ""
+            for verdict in judge(scores, found.baseline):
+                said.append(Said(where, claim_words(verdict), evidence(verdict, "of mean area")))
+    return said
 
 
 def _detail(found: Collected, settings: list[str]) -> str:
