@@ -19,9 +19,14 @@ def anchor(n: int, row: Row) -> str:
     return f"run-{n}-{row.name}"
 
 
-def arm_cell(arm: str, colour: int) -> str:
-    """An arm's name beside its colour."""
-    return f'<td class="text"><span class="swatch c{colour}">{html.escape(arm)}</span></td>'
+def arm_cell(arm: str, colour: int, link: str = "") -> str:
+    """An arm's name beside its colour; leads to its runs in a table of figures over seeds."""
+    return f'<td class="text"><span class="swatch c{colour}">{linked(html.escape(arm), link)}</span></td>'
+
+
+def first_run(n: int, found: Collected, arm: str, setting: str) -> str:
+    """Link to the first of an arm's runs in a setting."""
+    return f"#{anchor(n, found.of(arm, setting)[0])}"
 
 
 def setting_cells(found: Collected, setting: str) -> list[str]:

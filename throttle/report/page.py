@@ -44,8 +44,8 @@ def _comparison(t: Told, folder: Path | None, n: int) -> str:
         f"<h2>Scores</h2>{scores(t, colours, n)}{summary(t, colours, n)}",
         "" if folder is None else videos(found, folder),
         learning(found, colours),
-        clipping(t, colours),
-        robustness(t, colours),
+        clipping(t, colours, n),
+        robustness(t, colours, n),
         divergences(found, n),
         f"<h2>Every run</h2>{every_run(found, colours, folder, n)}",
     ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from throttle.compare import statistics as s
 from throttle.compare.collect import Collected
-from throttle.report.cells import arm_cell, cell, of, setting_cells, setting_heads, table, verdicts
+from throttle.report.cells import arm_cell, cell, first_run, of, setting_cells, setting_heads, table, verdicts
 from throttle.report.charts import Line, lines
 from throttle.report.summary import Told, median
 
@@ -20,7 +20,7 @@ UNITS = {
 }
 
 
-def robustness(t: Told, colours: dict[str, int]) -> str:
+def robustness(t: Told, colours: dict[str, int], n: int) -> str:
     """Curves of score against severity for every setting; empty where nothing was driven under perturbations."""
     found = t.found
     kinds = list(dict.fromkeys(k for r in found.rows for k in r.robustness.get("curves", {})))
@@ -33,7 +33,7 @@ def robustness(t: Told, colours: dict[str, int]) -> str:
     )
     return (
         f"<h2>Robustness</h2>{verdicts(t.robust)}{note}<div class='charts'>{''.join(figures)}</div>"
-        f"{_areas(found, kinds, colours)}"
+        f"{_areas(found, kinds, colours, n)}"
     )
 
 
@@ -52,7 +52,7 @@ def _curve(found: Collected, setting: str, kind: str, colours: dict[str, int]) -
     return lines(title, series, f"severity of {name}", "score")
 
 
-def _areas(found: Collected, kinds: list[str], colours: dict[str, int]) -> str:
+def _areas(found: Collected, kinds: list[str], colours: dict[str, int], n: int) -> str:
     rows = []
     for setting in found.settings:
         for arm in found.arms:
@@ -61,7 +61,8 @@ def _areas(found: Collected, kinds: list[str], colours: dict[str, int]) -> str:
                 continue
             values: list[Any] = [s.iqm_interval(s.as_scores([run["area"][k] for run in runs])).value for k in kinds]
             values.append(median([float(run["sensitivity"]) for run in runs]))
-            cells = [arm_cell(arm, colours[arm]), *setting_cells(found, setting), *map(cell, values), cell(len(runs))]
+            name = arm_cell(arm, colours[arm], first_run(n, found, arm, setting))
+            cells = [name, *setting_cells(found, setting), *map(cell, values), cell(len(runs))]
             rows.append(f"<tr>{''.join(cells)}</tr>")
     heads = ["arm", *setting_heads(found), *(f"area, {k.replace('_', ' ')}" for k in kinds), "sensitivity", "n"]
     return table(heads, rows)

@@ -14,8 +14,8 @@ from throttle.report.cells import anchor, arm_cell, cell, linked, relative, sett
 MEGABYTES = 24
 """Videos beyond this are linked, not embedded: a report must open on a phone."""
 HEADS = (
-    "seed", "score", "state", "steps", "training s", "clipped", "norm 50%", "norm 99%", "weights before", "after",
-    "run",
+    "seed", "score", "state", "steps", "training s", "cost of clipping", "clipped", "norm 50%", "norm 99%",
+    "weights before", "after", "run",
 )  # fmt: skip
 
 
@@ -66,7 +66,8 @@ def every_run(found: Collected, colours: dict[str, int], folder: Path | None, n:
             arm_cell(r.arm, colours[r.arm]), *setting_cells(found, r.setting), cell(r.seed),
             f'<td data-v="{"" if math.isnan(r.score) else r.score}">{linked(score, file("evaluation.json"))}</td>',
             f'<td class="text {r.state}" title="{html.escape(r.origin)}">{linked(r.state, file("result.json"))}</td>',
-            cell(r.step), cell(r.seconds), cell(r.clipped, "share"), cell(r.norm_median), cell(r.norm_p99),
+            cell(r.step), cell(r.seconds), cell(r.clip_cost, "share"), cell(r.clipped, "share"), cell(r.norm_median),
+            cell(r.norm_p99),
             cell(r.initial_weights), cell(r.final_weights),
             f'<td class="text">{linked(html.escape(r.name), file(""))}</td>',
         ]  # fmt: skip

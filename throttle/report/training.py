@@ -10,7 +10,7 @@ import numpy as np
 from throttle.compare import statistics as s
 from throttle.compare.collect import Collected
 from throttle.compare.curves import curves
-from throttle.report.cells import arm_cell, cell, of, setting_cells, setting_heads, table
+from throttle.report.cells import arm_cell, cell, first_run, of, setting_cells, setting_heads, table
 from throttle.report.charts import Line, lines
 from throttle.report.summary import Told
 
@@ -61,12 +61,13 @@ def _middle(runs: list[tuple[Any, Any]]) -> tuple[list[float], list[float]]:
     return list(longest), middle
 
 
-def clipping(t: Told, colours: dict[str, int]) -> str:
+def clipping(t: Told, colours: dict[str, int], n: int) -> str:
     """What clipping did to the updates, and what it cost."""
     rows = []
     for row in t.summary:
+        link = first_run(n, t.found, row["arm"], row["setting"])
         cells = [
-            arm_cell(row["arm"], colours[row["arm"]]), *setting_cells(t.found, row["setting"]),
+            arm_cell(row["arm"], colours[row["arm"]], link), *setting_cells(t.found, row["setting"]),
             cell(row["clipped"], "share"), cell(row["clip_cost"], "share"),
             *(cell(row[k]) for k in ("norm_median", "norm_p90", "norm_p99", "norm_max", "threshold", "seconds")),
         ]  # fmt: skip
