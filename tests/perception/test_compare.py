@@ -31,6 +31,7 @@ def test_equal_arms_are_identical_and_scored_by_the_held_out_map50(data: Path, t
         work(job, lambda step, total, figures: None, lambda: False)
     over = {path: path.stat().st_mtime_ns for path in place.glob("*/done.json")}
     assert len(over) == 3
+    comparison.run.finish("stopped")
     again = Comparison(made, Run.resume(place), QUIET)
     assert again.left() == []
     assert {path: path.stat().st_mtime_ns for path in over} == over
