@@ -173,7 +173,7 @@ def train(
         clipper.load_state_dict(saved["clipper"])
         generator.set_state(saved["generator"])
         done = logged = saved["done"]
-        spent.go_on(saved["spent"])
+        spent.go_on(saved.get("spent", {}))
     if resume:
         tracking.rewind(done if checkpoint is not None else -1)
 

@@ -20,7 +20,7 @@ class Clock:
 
     def go_on(self, before: Spent) -> None:
         """Count on from what `read` gave when the training was saved."""
-        self._before = dict(before)
+        self._before.update(before)
 
     def read(self) -> Spent:
         """What was spent so far."""

@@ -179,7 +179,7 @@ def restore(checkpoint: Path, config: ControlConfig, env: VecEnv) -> tuple[BaseA
     random.setstate(state["random"][0])
     np.random.set_state(state["random"][1])  # noqa: NPY002 - SB3 draws from it
     torch.set_rng_state(state["random"][2])
-    return model, clippers, state["initial"], state["spent"]
+    return model, clippers, state["initial"], state.get("spent", {})
 
 
 class _Watch(BaseCallback):
