@@ -29,7 +29,7 @@ whole report (HTML, and every run as CSV) in [studies/](studies). Where other wo
 long; steps, seeds and scores do not depend on that. The trainings are short: they answer for their length, not for
 policies trained to the end. `python tools/studies.py runs` writes this page.
 
-Sensor glitches in a regression, where nothing else changes: [clipping-experiments.md](clipping-experiments.md#glitches).
+Sensor glitches in a regression: [clipping-experiments.md](clipping-experiments.md#glitches).
 """
 
 
