@@ -1,26 +1,49 @@
-"""How fast the cameras and the lidar are, beside a peer that runs here.
+"""How fast the cameras and the lidar are, and how much memory a town takes, beside peers that run here.
 
-    python benchmarks/render.py [--town Gridley] [--frames 40] [--metadrive]
+    python benchmarks/render.py [--town Gridley] [--frames 40] [--peers] [--metadrive]
+    python benchmarks/render.py --memory
 
 Rows: all four outputs (colour, semantic, instance, depth) at 320 x 180 and 640 x 360, labels alone, and a lidar of 64
-channels x 1000 columns, with 50 moving actors. The peer is MetaDrive's own RGB camera (`--metadrive`, needs the `bench`
-dependency group and a display or EGL). CARLA publishes 26 ticks/s with 50 vehicles on a GPU, cameras not included.
+channels x 1000 columns, with 50 moving actors. The camera follows the vehicle whose driver has the most triangles
+before him. Peers: the same triangles with moderngl (`--peers`; needs `pip install moderngl` and Mesa's EGL, Debian's
+libegl1 and libgl1-mesa-dri), and MetaDrive's RGB camera (`--metadrive`; needs the `bench` dependency group, and
+downloads its assets at its first run). CARLA publishes no times of its cameras; docs/speed.md has what it publishes.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from sim.sensors.show import Stage
 
-def ours(town: str, frames: int) -> dict[str, list[float]]:
+TOWNS = ("Alder", "Gridley", "Marlin")
+SIZES = {"320 x 180": (320, 180), "640 x 360": (640, 360)}
+FOUR = ("rgb", "semantic", "instance", "depth")
+LIMITS = {"all four, 320 x 180": 18, "all four, 640 x 360": 50, "lidar 64 x 1000": 15}
+Rows = dict[str, list[float]]
+
+
+def busiest(stage: Stage) -> int:
+    """The vehicle whose driver has the most static triangles before him."""
+    from sim.sensors.camera import Camera
+
+    static, count = stage.renderer.scene.static, stage.world.state.vehicles.x.shape[1]
+    views = [stage.aim("driver", k, Camera()).view() for k in range(count)]
+    return int(np.argmax([len(static.visible(view, 1000.0)) for view in views]))
+
+
+def ours(town: str, frames: int, peers: bool) -> Rows:
     """Milliseconds of every frame by row."""
     from sim.sensors.camera import Camera
     from sim.sensors.lidar import Lidar, Pose, RayCaster, scan
@@ -29,51 +52,57 @@ def ours(town: str, frames: int) -> dict[str, list[float]]:
 
     began = time.perf_counter()
     stage = Stage(town, "ClearNoon", vehicles=40, walkers=11)
-    print(f"{town}: {stage.renderer.scene.triangles:,} triangles, {stage.renderer.scene.nbytes() / 1e6:.0f} MB, "
-          f"built in {time.perf_counter() - began:.1f} s")  # fmt: skip
+    renderer = stage.renderer
+    print(f"{town}: {renderer.scene.triangles:,} triangles, built in {time.perf_counter() - began:.1f} s")
     stage.advance(5.0)
-    caster = RayCaster(stage.renderer.scene)
+    ego = busiest(stage)
+    caster = RayCaster(renderer.scene)
     lidar = Lidar(channels=64, range=80.0, points_per_second=640_000, upper_fov=10, lower_fov=-25)
-    times: dict[str, list[float]] = {}
-    sizes = {"320 x 180": (320, 180), "640 x 360": (640, 360)}
+    times: Rows = {}
     drawn = []
+    peer = None
     for frame in range(frames + 3):
         stage.advance(STEP)
         state = stage.world.state
-        actors = actors_of(state, stage.tables, hide=0)
+        actors = actors_of(state, stage.tables, hide=ego)
         lights = lights_of(state)
-        camera = stage.aim("driver", 0, Camera())
+        camera = stage.aim("driver", ego, Camera())
 
         def clock(name: str, began: float, frame: int = frame) -> None:
             if frame >= 3:  # the first frames compile and draw the static shadow maps
                 times.setdefault(name, []).append(1e3 * (time.perf_counter() - began))
 
-        for name, (width, height) in sizes.items():
+        for name, (width, height) in SIZES.items():
             view = replace(camera, width=width, height=height)
-            for what, outputs in (("all four", ("rgb", "semantic", "instance", "depth")),
-                                  ("labels and depth", ("semantic", "instance", "depth"))):  # fmt: skip
+            for what, outputs in (("all four", FOUR), ("labels and depth", FOUR[1:])):
                 began = time.perf_counter()
-                stage.renderer.render(view, actors, stage.weather, lights, outputs, stage.time, frame)
+                renderer.render(view, actors, stage.weather, lights, outputs, stage.time, frame)
                 clock(f"{what}, {name}", began)
-        static = stage.renderer.scene.static.visible(camera.view(), 1000.0)
-        drawn.append(len(static) + stage.renderer.moving_triangles)
+            if peers:
+                if peer is None:
+                    from gl_peer import Peer  # beside this file
+
+                    peer = Peer(renderer)
+                began = time.perf_counter()
+                peer.draw(view)
+                clock(f"{peer.name}, {name}", began)
+        drawn.append(renderer.drawn)
         began = time.perf_counter()
         caster.update(actors)
         scan(caster, lidar, Pose(camera.x, camera.y, camera.z + 0.8, 0, 0, camera.yaw), 0.1)
         clock("lidar 64 x 1000", began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"{len(actors)} actors, {int(np.median(drawn)):,} triangles in view, {os.cpu_count()} cores, "
-          f"peak memory {peak:.0f} MB of the whole process, compiler included")  # fmt: skip
+    print(f"{len(actors)} actors; drawn from {min(drawn):,} to {max(drawn):,} triangles (after culling); "
+          f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")  # fmt: skip
     return times
 
 
-def metadrive(frames: int) -> dict[str, list[float]]:
+def metadrive(frames: int) -> Rows:
     """MetaDrive's RGB camera at the same sizes."""
     from metadrive.component.sensors.rgb_camera import RGBCamera
     from metadrive.envs import MetaDriveEnv
 
-    times: dict[str, list[float]] = {}
-    for width, height in ((320, 180), (640, 360)):
+    times: Rows = {}
+    for width, height in SIZES.values():
         env = MetaDriveEnv({
             "use_render": False, "image_observation": True, "sensors": {"rgb_camera": (RGBCamera, width, height)},
             "vehicle_config": {"image_source": "rgb_camera"}, "traffic_density": 0.1, "log_level": 50,
@@ -91,22 +120,66 @@ def metadrive(frames: int) -> dict[str, list[float]]:
     return times
 
 
+def resident() -> tuple[float, float]:
+    """This process's memory now and at its peak, MB."""
+    with open("/proc/self/status") as file:
+        rows = dict(line.split(":", 1) for line in file)
+    return tuple(float(rows[name].split()[0]) / 1e3 for name in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
+
+
+def memory(town: str) -> None:
+    """Print what one town's scene, cameras and lidar add to a process that has its kernels loaded."""
+    from sim import roads
+    from sim.sensors.camera import Camera, Renderer
+    from sim.sensors.lidar import Lidar, Pose, RayCaster, scan
+    from sim.sensors.mesh import Builder, Material
+    from sim.sensors.scene.town import Scene, scene_of_mesh
+
+    def look(scene: Scene, x: float, y: float) -> tuple[Renderer, RayCaster]:
+        renderer, caster = Renderer(scene=scene), RayCaster(scene)
+        renderer.render(Camera(x=x, y=y), outputs=FOUR)
+        scan(caster, Lidar(range=80.0, points_per_second=640_000), Pose(x, y), 0.1)
+        return renderer, caster
+
+    quad = Builder()
+    quad.quad([(-9, -9, 0), (9, -9, 0), (9, 9, 0), (-9, 9, 0)], Material.ASPHALT, (0.1, 0.1, 0.1))
+    kept = look(scene_of_mesh(quad), 0.0, 0.0)
+    network = roads.load(town)
+    tables = network.lane_tables()
+    before = resident()[0]
+    began = time.perf_counter()
+    more = look(Renderer(network).scene, float(tables.x[0]), float(tables.y[0]))
+    now, peak = resident()
+    print(f"{town}: {more[0].scene.triangles:,} triangles; {now - before:.0f} MB for the scene, the buffers of a "
+          f"640 x 360 camera, shadow maps and ray hierarchies; {peak - before:.0f} MB at the worst moment of building "
+          f"it ({time.perf_counter() - began:.0f} s)")  # fmt: skip
+    del kept
+
+
 def main() -> None:
     """Print a table of medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--town", default="Gridley")
+    parser.add_argument("--town", help=f"one of {', '.join(TOWNS)} or an .xodr file (Gridley; with --memory all three)")
     parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--peers", action="store_true")
     parser.add_argument("--metadrive", action="store_true")
+    parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
-    rows = ours(options.town, options.frames)
+    if options.memory:
+        if options.town:
+            return memory(options.town)
+        for town in TOWNS:  # a process each
+            subprocess.run([sys.executable, __file__, "--memory", "--town", town], check=True)
+        return None
+    rows = ours(options.town or "Gridley", options.frames, options.peers)
     if options.metadrive:
         rows.update(metadrive(options.frames))
-    limits = {"all four, 320 x 180": 18, "all four, 640 x 360": 50, "lidar 64 x 1000": 15}
-    print(f"{'':44}{'median':>9}{'best':>9}{'p95':>9}{'bar':>7}  ms")
+    print(f"{'':52}{'fastest':>9}{'median':>9}{'p95':>9}{'bar':>7}  ms")
     for name, values in rows.items():
         v = np.array(values)
-        bar = str(limits.get(name, ""))
-        print(f"{name:44}{np.median(v):9.1f}{v.min():9.1f}{np.percentile(v, 95):9.1f}{bar:>7}")
+        bar = str(LIMITS.get(name, ""))
+        print(f"{name:52}{v.min():9.1f}{np.median(v):9.1f}{np.percentile(v, 95):9.1f}{bar:>7}")
+    return None
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from sim.driving.surroundings import Surroundings
 from sim.envs import rewards
 from sim.envs.action import to_control
 from sim.envs.observation import encode_scene
-from sim.envs.single import spaces_of
+from sim.envs.observer import Observer
+from sim.envs.single import action_space
 from sim.envs.urban import make_urban, urban_terms
 from sim.metrics import Route as Result
 from sim.roads.routing import Route
@@ -101,7 +102,7 @@ class CarlaUrbanEnv(gymnasium.Env[F32, F32]):
             raise UserError("client: an environment needs a fixed step (delta)")
         self.dt, self.vehicle, self.traffic = config.delta, vehicle, traffic
         self.task = make_urban(route_length=route_length, time_limit=time_limit, dt=self.dt, traffic=0.0, walkers=0.0)
-        self.observation_space, self.action_space = spaces_of(self.task)  # type: ignore[assignment]
+        self.observation_space, self.action_space = Observer(self.task).space, action_space()
         self.metadata = {**self.metadata, "render_fps": round(1.0 / self.dt)}
         self._pictures: queue.Queue[Any] = queue.Queue()
         self._camera: Any = None

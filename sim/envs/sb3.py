@@ -13,7 +13,8 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 
 from contracts import UserError
 from sim.envs.batch import DrivingBatch
-from sim.envs.single import spaces_of
+from sim.envs.observer import Observer, one
+from sim.envs.single import action_space
 from sim.envs.task import Task
 
 F32 = NDArray[np.float32]
@@ -32,7 +33,8 @@ class DrivingVecEnv(VecEnv):
         self.render_mode = render_mode
         self.task = task
         self.batch = DrivingBatch(task, worlds, seed)
-        super().__init__(worlds, *spaces_of(task))
+        self.observer = Observer(task)
+        super().__init__(worlds, self.observer.space, action_space())
         self.seed(seed)
         self._actions: F32 = np.zeros((worlds, 2), np.float32)
         self._started = time.perf_counter()
@@ -48,7 +50,8 @@ class DrivingVecEnv(VecEnv):
     def reset(self) -> VecEnvObs:
         """Start all worlds."""
         self._reset_seeds()
-        return self.batch.reset().copy()
+        self.batch.reset()
+        return self.observer.all(self.batch)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the actions [W, 2] for step_wait."""
@@ -61,11 +64,11 @@ class DrivingVecEnv(VecEnv):
         reward, done = batch.reward.copy(), batch.terminated | batch.truncated
         infos = self._plain
         if done.any():
-            infos = list(infos)
+            infos, last = list(infos), self.observer.all(batch)
             for w in map(int, np.flatnonzero(done)):
                 report = batch.report(w)
                 infos[w] = {
-                    "terminal_observation": batch.obs[w].copy(),
+                    "terminal_observation": one(last, w),
                     "TimeLimit.truncated": bool(batch.truncated[w]),
                     "episode": {
                         "r": report["return"],
@@ -75,7 +78,7 @@ class DrivingVecEnv(VecEnv):
                     "report": report,
                 }
             batch.reset(done)
-        return batch.obs.copy(), reward, done, infos
+        return self.observer.all(batch), reward, done, infos
 
     def close(self) -> None:
         """Nothing is held outside memory."""

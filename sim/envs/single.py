@@ -11,18 +11,22 @@ from numpy.typing import NDArray
 
 from contracts import Scene, UserError
 from sim.envs.batch import DrivingBatch
+from sim.envs.observer import Observation, Observer, one
 from sim.envs.task import Task
 
 F32 = NDArray[np.float32]
 
 
-def spaces_of(task: Task) -> tuple[spaces.Box, spaces.Box]:
-    """Observation and action space of one world of a task."""
-    return spaces.Box(-1.0, 1.0, (task.observation_size,), np.float32), spaces.Box(-1.0, 1.0, (2,), np.float32)
+def action_space() -> spaces.Box:
+    """Pedal and steering of one world."""
+    return spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
-class DrivingEnv(gymnasium.Env[F32, F32]):
+class DrivingEnv(gymnasium.Env[Observation, F32]):
     """Base of the driving environments; each task's class documents itself.
+
+    With `observation="camera"` an observation is {"image": [H, W, 3] uint8, "state": the parts of the task's vector
+    that a car knows without looking (`Task.known`: its own motion and the route)}.
 
     `info` of step holds "terms" (the reward's terms by name), and at the end of an episode "report" (return by term,
     route completion, counts of every event).
@@ -37,19 +41,23 @@ class DrivingEnv(gymnasium.Env[F32, F32]):
         self.task = task
         self.metadata = {**self.metadata, "render_fps": round(1.0 / task.config.dt)}
         self.batch = DrivingBatch(task, 1)
-        self.observation_space, self.action_space = spaces_of(task)  # type: ignore[assignment]
+        self.observer = Observer(task)
+        self.observation_space, self.action_space = self.observer.space, action_space()
         self._seeded = False
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[F32, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         """Start the next episode; with a seed, the first episode of that seed."""
         super().reset(seed=seed)
         if seed is not None or not self._seeded:
             start = seed if seed is not None else int(self.np_random.integers(2**31 - 1))
             self.batch.seed(np.array([start], np.int64))
             self._seeded = True
-        return self.batch.reset()[0].copy(), {}
+        self.batch.reset()
+        return one(self.observer.all(self.batch)), {}
 
-    def step(self, action: F32) -> tuple[F32, float, bool, bool, dict[str, Any]]:
+    def step(self, action: F32) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advance the world by dt."""
         batch = self.batch
         batch.step(np.asarray(action, np.float32).reshape(1, 2))
@@ -57,7 +65,7 @@ class DrivingEnv(gymnasium.Env[F32, F32]):
         info: dict[str, Any] = {"terms": dict(zip(self.task.terms, map(float, batch.terms[0])))}
         if terminated or truncated:
             info["report"] = batch.report(0)
-        return batch.obs[0].copy(), float(batch.reward[0]), terminated, truncated, info
+        return one(self.observer.all(batch)), float(batch.reward[0]), terminated, truncated, info
 
     def scene(self) -> Scene:
         """The truth as contracts.Scene."""

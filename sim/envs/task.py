@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts import LightState, UserError
-from sim.envs.observation import SCENE_SIZE, encode_truth
+from sim.envs.observation import SCENE, SCENE_SIZE, encode_truth
+from sim.sensors.weather import Weather
 from sim.world.config import WorldConfig
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class TaskConfig:
     town: a shipped town's name or the path of an OpenDRIVE file. traffic, walkers: density 0..1 of other vehicles and
     pedestrians. emergency: share of the traffic that are emergency vehicles on duty. vehicles, pedestrians: slots in
     each world, the ego included. route_length: metres. time_limit: seconds of simulated time until an episode is
-    truncated. dt: seconds a step.
+    truncated. dt: seconds a step. observation: "vector", or "camera" for a picture of image_width x image_height pixels
+    and image_fov degrees across, in a weather of `sim.sensors.weather.PRESETS`, beside the car's own state.
     """
 
     town: str = "Alder"
@@ -38,6 +40,11 @@ class TaskConfig:
     time_limit: float = 60.0
     dt: float = 0.1
     emergency: float = 0.0
+    observation: str = "vector"
+    image_width: int = 160
+    image_height: int = 96
+    image_fov: float = 90.0
+    weather: str = "ClearNoon"
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -49,10 +56,16 @@ class TaskConfig:
             ("route_length", 40.0, 5000.0),
             ("time_limit", 1.0, 36000.0),
             ("dt", 0.01, 0.25),
+            ("image_width", 16, 1920),
+            ("image_height", 16, 1080),
+            ("image_fov", 20.0, 150.0),
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise UserError(f"{name}: {value!r} is not in [{low:g}, {high:g}]")
+        if self.observation not in ("vector", "camera"):
+            raise UserError(f"observation: {self.observation!r} is not one of 'vector', 'camera'")
+        Weather.named(self.weather)
 
 
 class Task(ABC):
@@ -101,6 +114,8 @@ class Task(ABC):
             batch.truth.stop_sign[...] = 0
 
     observation_size: ClassVar[int] = SCENE_SIZE
+    known: ClassVar[tuple[slice, ...]] = (SCENE["ego"], SCENE["route"])
+    """Parts of the observation that a car knows without looking: what stands beside a camera's picture."""
 
     def encode(self, batch: DrivingBatch, out: F32) -> None:
         """Write the observations [W, observation_size]: by default the Scene (see sim.envs.observation)."""

@@ -32,6 +32,7 @@ class TrackPlan(Task):
     name = "TrackPlan"
     terms: ClassVar[tuple[str, ...]] = ("path", "speed", "off_road", "comfort")
     observation_size = PLAN_SIZE
+    known = (slice(0, PLAN_SIZE),)
 
     def __init__(self, config: TaskConfig) -> None:
         super().__init__(config)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from contracts import UserError
 from sim.envs.batch import DrivingBatch
-from sim.envs.single import spaces_of
+from sim.envs.observer import Observation, Observer
+from sim.envs.single import action_space
 from sim.envs.task import Task
 
 F32 = NDArray[np.float32]
 
 
-class DrivingVectorEnv(VectorEnv[F32, F32, NDArray[Any]]):
+class DrivingVectorEnv(VectorEnv[Observation, F32, NDArray[Any]]):
     """W worlds of one task. Worlds that end are reset within the same step; `info["final_obs"]` and
     `info["final_info"]` then hold the last observation [W, size] and the reports of those in `info["_final_obs"]`.
     """
@@ -33,14 +34,15 @@ class DrivingVectorEnv(VectorEnv[F32, F32, NDArray[Any]]):
         self.render_mode = render_mode
         self.task = task
         self.batch = DrivingBatch(task, num_envs)
-        self.single_observation_space, self.single_action_space = spaces_of(task)
+        self.observer = Observer(task)
+        self.single_observation_space, self.single_action_space = self.observer.space, action_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._seeded = False
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[F32, dict[str, Any]]:
+    ) -> tuple[Observation, dict[str, Any]]:
         """Start all worlds, or those of options["reset_mask"] [W]; an int seed gives world i the seed + i."""
         if seed is not None or not self._seeded:
             if isinstance(seed, list):
@@ -53,9 +55,10 @@ class DrivingVectorEnv(VectorEnv[F32, F32, NDArray[Any]]):
             self.batch.seed(seeds)
             self._seeded = True
         mask = None if options is None else options.get("reset_mask")
-        return self.batch.reset(mask).copy(), {}
+        self.batch.reset(mask)
+        return self.observer.all(self.batch), {}
 
-    def step(self, actions: F32) -> tuple[F32, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+    def step(self, actions: F32) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Advance all worlds by dt and reset those that end."""
         batch = self.batch
         batch.step(np.asarray(actions, np.float32))
@@ -66,9 +69,14 @@ class DrivingVectorEnv(VectorEnv[F32, F32, NDArray[Any]]):
             reports = np.full(self.num_envs, None, object)
             for w in np.flatnonzero(done):
                 reports[w] = batch.report(int(w))
-            info = {"final_obs": batch.obs.copy(), "_final_obs": done, "final_info": reports, "_final_info": done}
+            info = {
+                "final_obs": self.observer.all(batch),
+                "_final_obs": done,
+                "final_info": reports,
+                "_final_info": done,
+            }
             batch.reset(done)
-        return batch.obs.copy(), reward, terminated, truncated, info
+        return self.observer.all(batch), reward, terminated, truncated, info
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
         """Bird's-eye pictures of all worlds."""

@@ -1,7 +1,7 @@
 """Bounding volume hierarchies for rays: one over the static scene, one per template, one over the actors of a frame.
 
-Built by binned surface-area heuristic; a node is a box and two integers (left child and 0, or first item and count).
-Rays are answered in chunks, each by one thread, so results never depend on the number of threads.
+Built by binned surface-area heuristic as binary trees, then widened: a node holds the boxes of up to four children side
+by side, so that one visit tests all four. Rays are cast by `sim.sensors.packets`.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
@@ -10,16 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-from sim.sensors.jit import PARALLEL, SERIAL, f32
+from sim.sensors.jit import SERIAL, f32
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 BINS = 16
-CHUNK = 256
-_BIG = f32(1e30)
+WIDE = 24
+"""Numbers of a node: low x of its four children, high x, low y, high y, low z, high z."""
 
 
 @njit(**SERIAL)
@@ -142,12 +142,64 @@ def build(lo, hi, leaf):
     return boxes[:nodes].copy(), links[:nodes].copy(), order
 
 
+@njit(**SERIAL)
+def widen(boxes, links):
+    """A binary tree -> nodes [m * WIDE], children [m * 4].
+
+    A child below 0 is a leaf: minus 1 minus (first item * 8 + number of items); 0 is none, and the last.
+    """
+    nodes = np.empty((boxes.shape[0], 24), np.float32)
+    children = np.zeros((boxes.shape[0], 4), np.int32)
+    todo = np.empty((boxes.shape[0], 2), np.int32)
+    todo[0] = 0
+    waiting = 1
+    made = 1
+    mine = np.empty(4, np.int32)
+    while waiting > 0:
+        waiting -= 1
+        at = todo[waiting, 1]
+        mine[0] = todo[waiting, 0]
+        n = 1
+        while n < 4:
+            largest = f32(-1)
+            pick = -1
+            for c in range(n):
+                k = mine[c]
+                if links[k, 1] == 0:
+                    area = _area(boxes[k, :3], boxes[k, 3:])
+                    if area > largest:
+                        largest = area
+                        pick = c
+            if pick < 0:
+                break
+            left = links[mine[pick], 0]
+            mine[pick] = left
+            mine[n] = left + 1
+            n += 1
+        for c in range(4):
+            for a in range(3):
+                nodes[at, a * 8 + c] = boxes[mine[c], a] if c < n else f32(0)
+                nodes[at, a * 8 + 4 + c] = boxes[mine[c], a + 3] if c < n else f32(0)
+            if c >= n:
+                continue
+            k = mine[c]
+            if links[k, 1] > 0:
+                children[at, c] = -1 - (links[k, 0] * 8 + links[k, 1])
+            else:
+                children[at, c] = made
+                todo[waiting, 0] = k
+                todo[waiting, 1] = made
+                waiting += 1
+                made += 1
+    return nodes[:made].copy().reshape(made * 24), children[:made].copy().reshape(made * 4)
+
+
 @dataclass(frozen=True)
 class Tree:
-    """A hierarchy over triangles: `corners` [n, 9] hold corner and two edges in the order of the leaves."""
+    """A hierarchy over triangles: `corners` [n * 9] hold corner and two edges in the order of the leaves."""
 
-    boxes: F32
-    links: I32
+    nodes: F32
+    children: I32
     order: I32
     corners: F32
 
@@ -158,155 +210,23 @@ class Tree:
         boxes, links, order = build(v.min(1), v.max(1), 4)
         w = v[order]
         corners = np.concatenate([w[:, 0], w[:, 1] - w[:, 0], w[:, 2] - w[:, 0]], 1)
-        return Tree(boxes, links, order, np.ascontiguousarray(corners.astype(np.float32)))
+        nodes, children = widen(boxes, links)
+        return Tree(nodes, children, order, np.ascontiguousarray(corners, np.float32).ravel())
 
-
-@njit(inline="always", **SERIAL)
-def _enter(boxes, k, ox, oy, oz, ix, iy, iz, far):
-    """Distance at which the ray enters the box, 1e30 when it misses or the box lies beyond `far`."""
-    a = (boxes[k, 0] - ox) * ix
-    b = (boxes[k, 3] - ox) * ix
-    t0 = min(a, b)
-    t1 = max(a, b)
-    a = (boxes[k, 1] - oy) * iy
-    b = (boxes[k, 4] - oy) * iy
-    t0 = max(t0, min(a, b))
-    t1 = min(t1, max(a, b))
-    a = (boxes[k, 2] - oz) * iz
-    b = (boxes[k, 5] - oz) * iz
-    t0 = max(t0, min(a, b))
-    t1 = min(t1, max(a, b))
-    t0 = max(t0, f32(0))
-    return t0 if t0 <= t1 * f32(1.000001) and t0 < far else _BIG
-
-
-@njit(inline="always", **SERIAL)
-def _inverse(d):
-    return f32(1) / d if abs(d) > f32(1e-12) else f32(1e12)
-
-
-@njit(**SERIAL)
-def nearest(boxes, links, corners, ox, oy, oz, dx, dy, dz, far, stack):
-    """(distance, leaf position) of the nearest triangle hit before `far`; position -1 for none."""
-    ix = _inverse(dx)
-    iy = _inverse(dy)
-    iz = _inverse(dz)
-    best = np.int32(-1)
-    top = 0
-    k = np.int32(0)
-    if _enter(boxes, 0, ox, oy, oz, ix, iy, iz, far) >= _BIG:
-        return far, best
-    while True:
-        count = links[k, 1]
-        if count > 0:
-            first = links[k, 0]
-            for q in range(first, first + count):
-                px = dy * corners[q, 8] - dz * corners[q, 7]
-                py = dz * corners[q, 6] - dx * corners[q, 8]
-                pz = dx * corners[q, 7] - dy * corners[q, 6]
-                det = corners[q, 3] * px + corners[q, 4] * py + corners[q, 5] * pz
-                if det == 0:
-                    continue
-                inv = f32(1) / det
-                sx = ox - corners[q, 0]
-                sy = oy - corners[q, 1]
-                sz = oz - corners[q, 2]
-                u = (sx * px + sy * py + sz * pz) * inv
-                if u < 0 or u > 1:
-                    continue
-                rx = sy * corners[q, 5] - sz * corners[q, 4]
-                ry = sz * corners[q, 3] - sx * corners[q, 5]
-                rz = sx * corners[q, 4] - sy * corners[q, 3]
-                v = (dx * rx + dy * ry + dz * rz) * inv
-                if v < 0 or u + v > 1:
-                    continue
-                t = (corners[q, 6] * rx + corners[q, 7] * ry + corners[q, 8] * rz) * inv
-                if t > f32(1e-4) and t < far:
-                    far = t
-                    best = np.int32(q)
-        else:
-            left = links[k, 0]
-            a = _enter(boxes, left, ox, oy, oz, ix, iy, iz, far)
-            b = _enter(boxes, left + 1, ox, oy, oz, ix, iy, iz, far)
-            if a <= b:
-                if b < _BIG:
-                    stack[top] = left + 1
-                    top += 1
-                if a < _BIG:
-                    k = left
-                    continue
-            else:
-                if a < _BIG:
-                    stack[top] = left
-                    top += 1
-                k = left + 1
-                continue
-        if top == 0:
-            return far, best
-        top -= 1
-        k = stack[top]
-
-
-@njit(**PARALLEL)
-def cast(boxes, links, corners, order, t_boxes, t_links, t_corners, t_order, t_offset,
-         a_boxes, a_links, a_order, a_inverse, a_template, origin, direction, far, distance, triangle,
-         actor):  # fmt: skip
-    """Nearest hits of rays origin [n, 3], direction [n, 3] (unit) among static triangles and actors.
-
-    The templates' trees lie one after another; t_offset [templates, 2] gives the first node and first triangle of each.
-    An actor part is a template under the inverse of its world matrix a_inverse [parts, 3, 4] (rigid or scaled). Fills
-    distance [n] (`far` for no hit), triangle [n] (of the static scene or the template; -1 none) and actor [n]
-    (part index, -1 static).
-    """
-    n = origin.shape[0]
-    for chunk in prange((n + CHUNK - 1) // CHUNK):
-        stack = np.empty(128, np.int32)
-        upper = np.empty(128, np.int32)
-        for i in range(chunk * CHUNK, min(n, (chunk + 1) * CHUNK)):
-            ox = origin[i, 0]
-            oy = origin[i, 1]
-            oz = origin[i, 2]
-            dx = direction[i, 0]
-            dy = direction[i, 1]
-            dz = direction[i, 2]
-            t, q = nearest(boxes, links, corners, ox, oy, oz, dx, dy, dz, far, stack)
-            hit = order[q] if q >= 0 else np.int32(-1)
-            who = np.int32(-1)
-            if a_order.shape[0] > 0:
-                ix = _inverse(dx)
-                iy = _inverse(dy)
-                iz = _inverse(dz)
-                top = 1
-                upper[0] = 0
-                while top > 0:
-                    top -= 1
-                    k = upper[top]
-                    if _enter(a_boxes, k, ox, oy, oz, ix, iy, iz, t) >= _BIG:
-                        continue
-                    if a_links[k, 1] == 0:
-                        upper[top] = a_links[k, 0]
-                        upper[top + 1] = a_links[k, 0] + 1
-                        top += 2
-                        continue
-                    for z in range(a_links[k, 0], a_links[k, 0] + a_links[k, 1]):
-                        j = a_order[z]
-                        m = a_inverse[j]
-                        g = a_template[j]
-                        node = t_offset[g, 0]
-                        tri = t_offset[g, 1]
-                        px = m[0, 0] * ox + m[0, 1] * oy + m[0, 2] * oz + m[0, 3]
-                        py = m[1, 0] * ox + m[1, 1] * oy + m[1, 2] * oz + m[1, 3]
-                        pz = m[2, 0] * ox + m[2, 1] * oy + m[2, 2] * oz + m[2, 3]
-                        ex = m[0, 0] * dx + m[0, 1] * dy + m[0, 2] * dz
-                        ey = m[1, 0] * dx + m[1, 1] * dy + m[1, 2] * dz
-                        ez = m[2, 0] * dx + m[2, 1] * dy + m[2, 2] * dz
-                        t2, q2 = nearest(
-                            t_boxes[node:], t_links[node:], t_corners[tri:], px, py, pz, ex, ey, ez, t, stack
-                        )
-                        if q2 >= 0:
-                            t = t2
-                            hit = t_order[tri + q2] + tri
-                            who = np.int32(j)
-            distance[i] = t
-            triangle[i] = hit
-            actor[i] = who
+    @staticmethod
+    def joined(trees: list[Tree]) -> tuple[Tree, I32]:
+        """Several trees in one set of arrays, and the root of each; `order` counts within each."""
+        roots: list[int] = []
+        nodes = items = 0
+        children = []
+        for t in trees:
+            c = t.children
+            children.append(np.where(c < 0, c - items * 8, np.where(c > 0, c + nodes, 0)).astype(np.int32))
+            roots.append(nodes)
+            nodes += len(c) // 4
+            items += len(t.order)
+        whole = Tree(
+            np.concatenate([t.nodes for t in trees]), np.concatenate(children),
+            np.concatenate([t.order for t in trees]), np.concatenate([t.corners for t in trees]),
+        )  # fmt: skip
+        return whole, np.array(roots, np.int32)

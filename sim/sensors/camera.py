@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,58 +15,24 @@ from numpy.typing import NDArray
 from contracts import UserError
 from sim.roads.network import RoadNetwork
 from sim.sensors import labels, post
-from sim.sensors.actors import Actors, parts_of, pose_parts, rotations
-from sim.sensors.lights import HEADS
-from sim.sensors.meshes.vehicles import DESIGNS, TRUCK_CAB, Body, outlines
-from sim.sensors.raster import Raster, View, view_rotation
+from sim.sensors.actors import Actors, rotations
+from sim.sensors.lights import head_lamps
+from sim.sensors.meshes.vehicles import outlines
+from sim.sensors.optics import Camera, Lens
+from sim.sensors.parts import Parts, Posed, parts_of, pose_parts
+from sim.sensors.raster import Raster, View
 from sim.sensors.reflections import reflect
 from sim.sensors.scene.assembly import detail_of
 from sim.sensors.scene.town import Scene, scene_of
 from sim.sensors.shade import shade
-from sim.sensors.shadows import ShadowMaps
-from sim.sensors.weather import EXPOSURE, LAMPS, PUDDLES, SUN, WET, Weather
+from sim.sensors.shadows import ShadowMaps, Shadows
+from sim.sensors.weather import EXPOSURE, FOG_FALLOFF, FOG_HERE, LAMPS, PUDDLES, SUN, WET, Weather
+
+__all__ = ["Camera", "Lens", "Renderer"]
 
 F32 = NDArray[np.float32]
 OUTPUTS = ("rgb", "semantic", "instance", "depth", "normal", "flow")
-FAR = 1000.0
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A camera's place and optics. CARLA's attribute in brackets where its name differs.
-
-    Position in metres, angles in radians (pitch up, roll clockwise), `fov` horizontal in degrees. `exposure` is stops
-    of compensation [exposure_compensation], `bloom` [bloom_intensity], `gamma`; `noise` the standard deviation of the
-    sensor's noise in levels of 255.
-    """
-
-    width: int = 640
-    height: int = 360
-    fov: float = 90.0
-    x: float = 0.0
-    y: float = 0.0
-    z: float = 1.6
-    roll: float = 0.0
-    pitch: float = 0.0
-    yaw: float = 0.0
-    exposure: float = 0.0
-    bloom: float = 0.675
-    gamma: float = 2.2
-    noise: float = 0.8
-
-    def __post_init__(self) -> None:
-        if not (8 <= self.width <= 8192 and 8 <= self.height <= 8192):
-            raise UserError(f"camera: a picture of {self.width} x {self.height} pixels is not between 8 and 8192")
-        if not 1.0 <= self.fov <= 170.0:
-            raise UserError(f"camera: fov {self.fov:g} is not between 1 and 170 degrees")
-        if not 0.5 <= self.gamma <= 5.0:
-            raise UserError(f"camera: gamma {self.gamma:g} is not between 0.5 and 5")
-
-    def view(self) -> View:
-        """Its pinhole view."""
-        rotation = view_rotation(self.yaw, self.pitch, self.roll)
-        position = np.array([self.x, self.y, self.z], np.float32)
-        return View.perspective(rotation, position, self.width, self.height, math.radians(self.fov))
+FAR = labels.FAR
 
 
 class _Buffers:
@@ -106,11 +71,8 @@ class Renderer:
         self._pattern = post.occlusion_pattern()
         self._curves: dict[float, F32] = {}
         self._outlines = outlines()
-
-    @property
-    def moving_triangles(self) -> int:
-        """Triangles of the actors in the last picture."""
-        return self._moving
+        self.drawn = 0
+        """Triangles that the last picture was drawn from: those that may be seen, at their level of detail."""
 
     # -- the moving part of the geometry ------------------------------------------------------------------------------
 
@@ -125,10 +87,15 @@ class Renderer:
             self._face = np.concatenate([m.face, np.zeros((nf, 3), np.int32)])
             self._source, self._owner = np.zeros(nf, np.int32), np.zeros(nf, np.int32)
 
-    def _pose(self, actors: Actors, view: View) -> None:
-        """Write the actors' triangles behind the static ones."""
+    def _pose(self, actors: Actors, view: View, shadows: View | None) -> Posed:
+        """Write behind the static triangles those of the actors that may be seen or cast shadows."""
         t = self.scene.templates
         parts = parts_of(actors, t, view.position, detail_of(view))
+        centre, radius = parts.spheres(t)
+        keep = view.touches(centre, radius)
+        if shadows is not None:
+            keep |= shadows.touches(centre, radius)
+        parts = Parts(parts.template[keep], parts.actor[keep], parts.matrix[keep])
         v = np.concatenate([[0], np.cumsum((t.vertex[1:] - t.vertex[:-1])[parts.template])])
         f = np.concatenate([[0], np.cumsum((t.triangle[1:] - t.triangle[:-1])[parts.template])])
         self._grow(int(v[-1]), int(f[-1]))
@@ -139,6 +106,7 @@ class Renderer:
                 t.mesh.face, v, f, self._vertices, self._position, self._normal, self._face[self._statics :],
                 self._source, self._owner, self._statics,
             )  # fmt: skip
+        return Posed(centre[keep], radius[keep], f + self._statics)
 
     # -- pictures -----------------------------------------------------------------------------------------------------
 
@@ -171,15 +139,19 @@ class Renderer:
         if key not in self._buffers:
             self._buffers[key] = _Buffers(*key)
         buffers = self._buffers[key]
-        self._pose(actors, view)
-        moving = np.arange(self._statics, self._statics + self._moving, dtype=np.int32)
+        weather = weather or Weather()
+        env = weather.environment(time)
+        shadows = self._shadows.view(view, env[SUN : SUN + 3]) if "rgb" in outputs else None
+        posed = self._pose(actors, view, shadows)
         # actors first: they are near and hide much
-        draw = np.concatenate([moving, self.scene.static.visible(view, FAR)])
+        draw = np.concatenate([posed.visible(view), self.scene.static.visible(view, FAR)])
+        self.drawn = len(draw)
         buffers.raster.draw(self._position, self._face, draw, view)
         out = self._labels(buffers.raster, view, actors, outputs, previous)
-        if "rgb" in outputs:
-            out["rgb"] = self._colour(buffers, camera, view, actors, weather or Weather(), lights, moving, time, frame)
-        return {name: out[name] for name in outputs}
+        if shadows is not None:
+            maps = self._shadows.of(shadows, self.scene.static, self._position, self._face, posed)
+            out["rgb"] = self._colour(buffers, camera, view, actors, env, lights, maps, frame)
+        return {name: camera.lens.bend(out[name]) for name in outputs}
 
     def _labels(self, raster: Raster, view: View, actors: Actors, outputs: Collection[str],
                 previous: tuple[Camera, Actors] | None) -> dict[str, NDArray]:  # fmt: skip
@@ -218,12 +190,12 @@ class Renderer:
                 )  # fmt: skip
         return out
 
-    def _colour(self, buffers: _Buffers, camera: Camera, view: View, actors: Actors, weather: Weather,
-                lights: NDArray | None, moving: NDArray, time: float, frame: int) -> NDArray[np.uint8]:  # fmt: skip
+    def _colour(self, buffers: _Buffers, camera: Camera, view: View, actors: Actors, env: F32, lights: NDArray | None,
+                shadows: Shadows, frame: int) -> NDArray[np.uint8]:  # fmt: skip
         scene, raster = self.scene, buffers.raster
-        env = weather.environment(time)
-        shadows = self._shadows.of(view, env[SUN : SUN + 3], scene.static, self._position, self._face, moving)
-        cam = np.array([*view.position, view.fx, view.fy, view.cx, view.cy], np.float32)
+        env[FOG_HERE] = math.exp(-env[FOG_FALLOFF] * max(float(view.position[2]), 0.0))
+        lens = (view.fx, view.fy, view.cx, view.cy, 1 / view.fx, 1 / view.fy)
+        cam = np.array([*view.position, *lens], np.float32)
         raw, occlusion = buffers.occlusion
         post.occlude(raster.inverse, raster.ids, cam, self._pattern, raw)
         post.smooth_occlusion(raw, raster.inverse, occlusion)
@@ -233,12 +205,12 @@ class Renderer:
             given = np.asarray(lights)
             n = min(len(given), len(state))
             state[:n] = np.where(given[:n] > 0, 3 - given[:n], -1)
-        heads = _head_lamps(actors, view.position) if env[LAMPS] > 0 else np.zeros((0, 6), np.float32)
+        heads = head_lamps(actors, view.position) if env[LAMPS] > 0 else np.zeros((0, 6), np.float32)
         lamps = scene.lamps
         shade(
-            raster.inverse, raster.ids, occlusion, cam, view.rotation, env, scene.textures, self._position,
-            self._normal, self._face, self._statics, self._source, self._owner, scene.uv, scene.material,
-            scene.instance, scene.color, actors.paint, actors.lamps, state, self._outlines, shadows.near, shadows.far,
+            raster.ids, occlusion, cam, view.rotation, env, scene.textures, self._position.ravel(),
+            self._normal.ravel(), self._face.ravel(), self._statics, self._source, self._owner, scene.records,
+            scene.records.view(np.int32), actors.paint, actors.lamps, state, self._outlines, shadows.near, shadows.far,
             shadows.moving, shadows.busy, shadows.light, lamps.position, lamps.origin, lamps.size, lamps.first,
             lamps.items, heads, len(heads), buffers.radiance, buffers.mirror,
         )  # fmt: skip
@@ -276,69 +248,4 @@ def _motion(now: Actors, before: Actors) -> F32:
             m = r0[j] @ r1[k].T
             out[k, :, :3] = m
             out[k, :, 3] = before.pose[j, :3] - m @ now.pose[k, :3]
-    return out
-
-
-def _head_lamps(actors: Actors, eye: F32) -> F32:
-    """Rows x, y, z, direction of the head lamps nearest to the eye (two per car, one per two-wheeler)."""
-    rows = np.flatnonzero((actors.lamps & 1) != 0)
-    if not len(rows):
-        return np.zeros((0, 6), np.float32)
-    gap = np.linalg.norm(actors.pose[rows, :3] - eye, axis=1)
-    rows = rows[np.argsort(gap, kind="stable")]
-    found = []
-    for row in rows:
-        kind = int(actors.kind[row])
-        if kind > Body.BICYCLE:
-            continue
-        d = DESIGNS.get(Body(kind), TRUCK_CAB)
-        two = kind < Body.MOTORCYCLE
-        front = d.length / 2 if two else 0.62
-        side = d.width / 2 * 0.68 if two else 0.0
-        m = rotations(*(actors.pose[row : row + 1, k] for k in (3, 4, 5)))[0]
-        beam = m @ np.array([0.9985, 0, -0.055], np.float32)
-        for y in (side, -side) if two else (0.0,):
-            at = actors.pose[row, :3] + m @ np.array(
-                [front + 0.05, y, min(d.bonnet - 0.1, 0.95) if two else 0.85], np.float32
-            )
-            found.append([*at, *beam])
-        if len(found) >= HEADS:
-            break
-    return np.array(found[:HEADS], np.float32)
-
-
-def encode_depth(depth: F32) -> NDArray[np.uint8]:
-    """CARLA's depth picture [H, W, 4] BGRA: 24 bits of depth / 1000 m, red lowest."""
-    value = np.clip(depth / FAR, 0, 1).astype(np.float64) * (256**3 - 1)
-    code = value.astype(np.uint32)
-    out = np.empty((*depth.shape, 4), np.uint8)
-    out[..., 2], out[..., 1], out[..., 0], out[..., 3] = code & 255, (code >> 8) & 255, (code >> 16) & 255, 255
-    return out
-
-
-def encode_semantic(semantic: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """CARLA's semantic picture [H, W, 4] BGRA: the tag in red."""
-    out = np.zeros((*semantic.shape, 4), np.uint8)
-    out[..., 2], out[..., 3] = semantic, 255
-    return out
-
-
-def encode_instance(semantic: NDArray[np.uint8], instance: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """CARLA's instance picture [H, W, 4] BGRA: the tag in red, the id's low byte in green, its high byte in blue."""
-    out = encode_semantic(semantic)
-    out[..., 1], out[..., 0] = instance & 255, (instance >> 8) & 255
-    return out
-
-
-def encode_normal(normal: F32) -> NDArray[np.uint8]:
-    """CARLA's normals picture [H, W, 4] BGRA: .5 + .5 n per axis (x red, y green, z blue)."""
-    out = np.full((*normal.shape[:2], 4), 255, np.uint8)
-    out[..., 2::-1] = np.round(127.5 + 127.5 * normal)
-    return out
-
-
-def encode_rgb(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """[H, W, 4] BGRA."""
-    out = np.full((*rgb.shape[:2], 4), 255, np.uint8)
-    out[..., :3] = rgb[..., ::-1]
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.sensors.jit import SERIAL, box, f32, hash01, mix, sat, single, smooth
+from sim.sensors.jit import SERIAL, box, cover, f32, hash01, mix, sat, single, smooth
 from sim.sensors.noise import noise
 
 
@@ -18,14 +18,15 @@ def facade(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg
     n1 = noise(tex, 0, (x + y) * 0.04, z * 0.04, level - 4.0)
     n2 = noise(tex, 1, (x + y) * 0.5, z * 0.5, level)
     bright = 0.80 + 0.32 * n1 + 0.16 * (n2 - 0.5)
-    if h1 < 0.55:  # bricks
+    if h1 < 0.55 and fg < 0.10:  # bricks
         q = max(fg, 0.004)
+        h = 0.5 / q
         rv = tv / 0.085
         ir = np.floor(rv)
         ru = tu / 0.25 + 0.5 * (ir - 2.0 * np.floor(ir * 0.5))
         ic = np.floor(ru)
         k = smooth(0.10, 0.02, fg)
-        mortar = sat(box((rv - ir) * 0.085, 0.0, 0.012, q) + box((ru - ic) * 0.25, 0.0, 0.012, q)) * k * 0.4
+        mortar = sat(cover((rv - ir) * 0.085, 0.0, 0.012, q, h) + cover((ru - ic) * 0.25, 0.0, 0.012, q, h)) * k * 0.4
         bright *= 1.0 + k * (0.80 + 0.36 * hash01(int(ic) + 999, int(ir) + 999, seed) - 1.0)
         r = mix(r, 0.42, mortar)
         g = mix(g, 0.40, mortar)
@@ -47,44 +48,45 @@ def facade(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg
     iu = np.floor(tu / pitch)
     wu = tu - iu * pitch
     q = max(fg * 0.7, 0.008)
+    h = 0.5 / q
     half = (0.26 + 0.06 * hash01(seed, 2, 2)) * pitch
     left = 0.5 * pitch - half
     right = 0.5 * pitch + half
     sill = 0.75 if h0 > 0.5 else 0.95
     head = 2.55
-    k = box(fv, 0.0, 0.14, q) * 0.5
+    k = cover(fv, 0.0, 0.14, q, h) * 0.5
     r = mix(r, 0.48, k)
     g = mix(g, 0.46, k)
     b = mix(b, 0.43, k)
-    k = box(wu, left - 0.10, right + 0.10, q) * box(fv, sill - 0.12, sill, q)
+    k = cover(wu, left - 0.10, right + 0.10, q, h) * cover(fv, sill - 0.12, sill, q, h)
     r = mix(r, 0.52, k)
     g = mix(g, 0.51, k)
     b = mix(b, 0.48, k)
-    k = 1.0 - box(wu, left - 0.06, right + 0.06, q) * box(fv, sill - 0.24, sill - 0.12, q) * 0.4
+    k = 1.0 - cover(wu, left - 0.06, right + 0.06, q, h) * cover(fv, sill - 0.24, sill - 0.12, q, h) * 0.4
     r *= k
     g *= k
     b *= k
-    window = box(wu, left, right, q) * box(fv, sill, head, q)
+    window = cover(wu, left, right, q, h) * cover(fv, sill, head, q, h)
     if window > 0.0:
-        frame = 1.0 - box(wu, left + 0.07, right - 0.07, q) * box(fv, sill + 0.07, head - 0.07, q)
-        frame = max(frame, box(wu, pitch * 0.5 - 0.03, pitch * 0.5 + 0.03, q))
-        frame = max(frame, box(fv, sill + 1.12, sill + 1.17, q) * 0.8)
+        frame = 1.0 - cover(wu, left + 0.07, right - 0.07, q, h) * cover(fv, sill + 0.07, head - 0.07, q, h)
+        frame = max(frame, cover(wu, pitch * 0.5 - 0.03, pitch * 0.5 + 0.03, q, h))
+        frame = max(frame, cover(fv, sill + 1.12, sill + 1.17, q, h) * 0.8)
         hh = hash01(int(iu) + 100, int(iv) + 100, seed * 3)
         cr = f32(0.018)
         cg = f32(0.019)
         cb = f32(0.022)
         if hh > 0.70:  # curtains
             w = (right - left) * 0.30
-            k = box(wu, left, left + w, q) + box(wu, right - w, right, q)
+            k = cover(wu, left, left + w, q, h) + cover(wu, right - w, right, q, h)
             cr += 0.26 * k
             cg += 0.24 * k
             cb += 0.20 * k
         elif hh < 0.16:  # blinds
-            k = box(fv, sill + 0.4 + 6.0 * hh, head, q)
+            k = cover(fv, sill + 0.4 + 6.0 * hh, head, q, h)
             cr += 0.27 * k
             cg += 0.26 * k
             cb += 0.23 * k
-        shade = 1.0 - 0.65 * box(fv, head - 0.20, head, q)
+        shade = 1.0 - 0.65 * cover(fv, head - 0.20, head, q, h)
         ambient = (env[6] + env[9]) * 0.9
         lit = env[26] if hash01(int(iu) + 7, int(iv) + 7, seed) > 0.60 else f32(0.0)
         warm = hash01(int(iu) + 17, int(iv) + 5, seed)
@@ -117,6 +119,7 @@ def shop(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg):
     iu = np.floor(tu / pitch)
     wu = tu - iu * pitch
     q = max(fg * 0.7, 0.008)
+    h = 0.5 / q
     hh = hash01(int(iu) + 50, 77, seed)
     n2 = noise(tex, 1, (x + y) * 0.5, z * 0.5, level)
     bright = 0.85 + 0.3 * (n2 - 0.5)
@@ -129,7 +132,7 @@ def shop(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg):
     er = f32(0.0)
     eg = f32(0.0)
     eb = f32(0.0)
-    board = box(tv, 3.05, 3.72, q) * box(wu, 0.15, pitch - 0.15, q)
+    board = cover(tv, 3.05, 3.72, q, h) * cover(wu, 0.15, pitch - 0.15, q, h)
     if board > 0.0:
         p3 = hash01(int(iu) + 3, 5, seed)
         p4 = hash01(int(iu) + 3, 6, seed)
@@ -139,7 +142,7 @@ def shop(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg):
         b = mix(b, 0.02 + 0.36 * p5 * p5, board)
         lu = wu / 0.30
         il = np.floor(lu)
-        letter = box(tv, 3.22, 3.55, q) * box(wu, pitch * 0.2, pitch * 0.8, q)
+        letter = cover(tv, 3.22, 3.55, q, h) * cover(wu, pitch * 0.2, pitch * 0.8, q, h)
         stroke = hash01(int(il) + int(iu) * 31 + 500, int((tv - 3.22) / 0.11) + 50, seed)
         on = f32(1.0) if stroke > 0.45 else f32(0.0)
         letter *= box(lu - il, 0.12, 0.85, q / 0.3) * (on if fg < 0.06 else f32(0.5)) * 0.85
@@ -151,13 +154,13 @@ def shop(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg):
         eg = glow * (0.25 + g)
         eb = glow * (0.25 + b)
     foot = 0.50 if hh > 0.3 else 0.06
-    window = box(wu, 0.30, pitch - 0.30, q) * box(tv, foot, 2.92, q)
+    window = cover(wu, 0.30, pitch - 0.30, q, h) * cover(tv, foot, 2.92, q, h)
     if window > 0.0:
-        frame = 1.0 - box(wu, 0.37, pitch - 0.37, q) * box(tv, 0.12, 2.85, q)
-        frame = max(frame, box(wu, pitch * 0.5 - 0.03, pitch * 0.5 + 0.03, q))
+        frame = 1.0 - cover(wu, 0.37, pitch - 0.37, q, h) * cover(tv, 0.12, 2.85, q, h)
+        frame = max(frame, cover(wu, pitch * 0.5 - 0.03, pitch * 0.5 + 0.03, q, h))
         gi = np.floor(tu / 0.45)
         goods_high = 0.35 + 1.3 * hash01(int(gi) + 9, 31, seed + int(iu))
-        goods = box(tu / 0.45 - gi, 0.15, 0.85, q / 0.45) * box(tv, 0.55, goods_high + 0.55, q)
+        goods = box(tu / 0.45 - gi, 0.15, 0.85, q / 0.45) * cover(tv, 0.55, goods_high + 0.55, q, h)
         goods *= sat(1.0 - fg * 4.0) * 0.7 + 0.3
         tint = hash01(int(gi) + 9, 41, seed)
         inside = (0.03 + 0.10 * hh * smooth(0.3, 2.9, tv)) * (0.30 + 0.7 * (env[6] + env[9]) * 0.5)

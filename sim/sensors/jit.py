@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
 f32 = np.float32
 SERIAL: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
@@ -49,8 +50,24 @@ def as_single(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def single(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator: njit with `options` over float32 literals."""
-    return lambda function: njit(**options)(as_single(function))
+    """Decorator: njit with `options` over float32 literals. Divisions by one number may become multiplications."""
+    return lambda function: njit(**{"fastmath": {"arcp", "nsz"}, **options})(as_single(function))
+
+
+@intrinsic
+def _bits(context, x):
+    """The bits of a float32 as an int32."""
+
+    def build(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(types.int32))
+
+    return types.int32(types.float32), build
+
+
+@njit(**SERIAL)
+def rough_log2(x):
+    """log2 of a positive float32 within .09: its exponent and, linearly, its fraction."""
+    return f32(_bits(x)) * f32(1.1920929e-7) - f32(127.0)
 
 
 @single(**SERIAL)
@@ -76,6 +93,21 @@ def smooth(a, b, x):
 def box(x, a, b, w):
     """The share of [x - w, x + w] that lies in [a, b]: an interval's indicator filtered over a pixel's footprint."""
     return min(1.0, max(0.0, (min(x + w, b) - max(x - w, a)) / (2.0 * w)))
+
+
+@single(**SERIAL)
+def cover(x, a, b, w, inverse):
+    """`box` with `inverse` = 1 / (2 w): one division for all intervals of a footprint."""
+    return min(1.0, max(0.0, (min(x + w, b) - max(x - w, a)) * inverse))
+
+
+@single(**SERIAL)
+def decay(x):
+    """exp(-x) of x >= 0 within 1e-4, without a call of the C library."""
+    t = 1.0 + x * (0.125 + x * (0.0078125 + x * 0.00032552))
+    t = t * t
+    t = t * t
+    return 1.0 / (t * t)
 
 
 @njit(**SERIAL)

@@ -5,17 +5,22 @@ exp(-a d) of distance d; of all points a share `dropoff_general_rate` is lost, a
 `dropoff_intensity_limit` more, from none at the limit to `dropoff_zero_intensity` at intensity 0.
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts import UserError
-from sim.sensors.actors import Actors, Parts, parts_of, rotations
-from sim.sensors.bvh import build, cast
+from sim.sensors.actors import Actors, rotations
+from sim.sensors.bvh import WIDE, build, widen
+from sim.sensors.jit import SERIAL, hash01, single
+from sim.sensors.packets import cast
+from sim.sensors.parts import Parts, parts_of
 from sim.sensors.scene.town import Scene
 
 F32 = NDArray[np.float32]
@@ -32,6 +37,10 @@ class Pose:
     roll: float = 0.0
     pitch: float = 0.0
     yaw: float = 0.0
+
+    def origin(self) -> F32:
+        """[3] in the world."""
+        return np.array([self.x, self.y, self.z], np.float32)
 
     def rotation(self) -> F32:
         """[3, 3] sensor -> world."""
@@ -65,16 +74,25 @@ class Lidar:
                 raise UserError(f"lidar: {name} must be between 0 and 1")
 
     def directions(self, start: float, dt: float) -> tuple[F32, F32]:
-        """Unit rays [channels * n, 3] in the sensor's frame of `dt` seconds from angle `start` (radians), channel by
+        """Unit rays [channels * n, 3] of `dt` seconds, channel by channel, and the rotation [3, 3] that turns them into
 
-        channel, and their horizontal angles [n]. One tick of 1 / rotation_frequency is a whole turn.
+        the sensor's frame for a sweep that begins at angle `start` (radians). One tick of 1 / rotation_frequency is a
+        whole turn. The rays are shared: not to be written to.
         """
         n = max(1, round(self.points_per_second * dt / self.channels))
         sweep = math.radians(self.horizontal_fov) * min(1.0, self.rotation_frequency * dt)
-        across = start + sweep * np.arange(n) / n
-        up = np.radians(np.linspace(self.upper_fov, self.lower_fov, self.channels))[:, None]
-        rays = np.stack([np.cos(up) * np.cos(across), np.cos(up) * np.sin(across), np.sin(up) + 0 * across], -1)
-        return rays.reshape(-1, 3).astype(np.float32), across.astype(np.float32)
+        c, s = math.cos(start), math.sin(start)
+        rays = _fan(self.channels, self.upper_fov, self.lower_fov, n, sweep)
+        return rays, np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], np.float32)
+
+
+@lru_cache(maxsize=32)
+def _fan(channels: int, upper: float, lower: float, n: int, sweep: float) -> F32:
+    """Rays [channels * n, 3] of a sweep from angle 0."""
+    across = sweep * np.arange(n) / n
+    up = np.radians(np.linspace(upper, lower, channels))[:, None]
+    rays = np.stack([np.cos(up) * np.cos(across), np.cos(up) * np.sin(across), np.sin(up) + 0 * across], -1)
+    return np.ascontiguousarray(rays.reshape(-1, 3), np.float32)
 
 
 @dataclass(frozen=True)
@@ -116,7 +134,7 @@ class RayCaster:
         self._parts: Parts = parts_of(actors, t, None)
         k = len(self._parts.template)
         if not k:
-            self._boxes, self._links = np.zeros((1, 6), np.float32), np.zeros((1, 2), np.int32)
+            self._nodes, self._children = np.zeros(WIDE, np.float32), np.zeros(4, np.int32)
             self._order, self._inverse = np.zeros(0, np.int32), np.zeros((0, 3, 4), np.float32)
             return
         m = self._parts.matrix
@@ -124,26 +142,26 @@ class RayCaster:
         middle, half = (low + high) / 2, (high - low) / 2
         centre = (m[:, :, :3] @ middle[..., None])[..., 0] + m[:, :, 3]
         reach = (np.abs(m[:, :, :3]) @ half[..., None])[..., 0] + np.float32(1e-4)
-        self._boxes, self._links, self._order = build(centre - reach, centre + reach, 1)
-        square = np.zeros((k, 4, 4), np.float64)
-        square[:, :3], square[:, 3, 3] = m, 1
-        self._inverse = np.ascontiguousarray(np.linalg.inv(square)[:, :3].astype(np.float32))
+        boxes, links, self._order = build(centre - reach, centre + reach, 1)
+        self._nodes, self._children = widen(boxes, links)
+        turned = np.linalg.inv(m[:, :, :3].astype(np.float64))
+        self._inverse = np.concatenate([turned, -turned @ m[:, :, 3:]], 2).astype(np.float32)
 
     def cast(self, origin: F32, direction: F32, far: float, ignore: int = 0) -> Hits:
         """Nearest hits of rays [n, 3] (unit directions). Hits of the actor with id `ignore` count as nothing."""
-        distance, triangle, part = self._trace(origin, direction, far, ignore)
+        distance, triangle, part = self.trace(origin, direction, far, ignore)
         origins = np.broadcast_to(np.asarray(origin, np.float32), direction.shape)
         return self._read(origins, direction, distance, triangle, part)
 
-    def distances(self, origin: F32, direction: F32, far: float, ignore: int = 0) -> F32:
-        """Only the distances [n] of `cast`, inf for nothing: much cheaper."""
-        distance, triangle, _ = self._trace(origin, direction, far, ignore)
-        return np.where(triangle >= 0, distance, np.float32(np.inf))
+    def trace(
+        self, origin: F32, direction: F32, far: float, ignore: int = 0, turn: F32 | None = None
+    ) -> tuple[F32, I32, I32]:
+        """Distances [n] (`far` for nothing), triangles [n] (-1 for nothing) and parts [n] of what `cast` meets.
 
-    def _trace(self, origin: F32, direction: F32, far: float, ignore: int) -> tuple[F32, I32, I32]:
+        `turn` [3, 3] turns the directions into the world (without it they are there).
+        """
         tree = self.scene.tree
         n = len(direction)
-        origins = np.ascontiguousarray(np.broadcast_to(np.asarray(origin, np.float32), (n, 3)))
         distance, triangle, part = np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.int32)
         inverse, order = self._inverse, self._order
         if ignore and len(order):
@@ -152,9 +170,10 @@ class RayCaster:
                 inverse = inverse.copy()
                 inverse[own, :, :3], inverse[own, :, 3] = 0.0, 1e6
         cast(
-            tree.boxes, tree.links, tree.corners, tree.order, *self.scene.template_trees, self._boxes, self._links,
-            order, inverse, self._parts.template, origins, np.ascontiguousarray(direction), np.float32(far), distance,
-            triangle, part,
+            tree.nodes, tree.children, tree.corners, tree.order, *self.scene.template_trees, self._nodes,
+            self._children, order, inverse, self._parts.template, np.asarray(origin, np.float32).reshape(-1, 3),
+            np.ascontiguousarray(direction), np.eye(3, dtype=np.float32) if turn is None else turn, np.float32(far),
+            distance, triangle, part,
         )  # fmt: skip
         return distance, triangle, part
 
@@ -188,30 +207,45 @@ class RayCaster:
         return Hits(far, point.astype(np.float32), instance.astype(np.int32), tag, cosine, actor)
 
 
-def _rays(pose: Pose, local: F32) -> tuple[F32, F32]:
-    origin = np.array([pose.x, pose.y, pose.z], np.float32)
-    return origin, np.ascontiguousarray(local @ pose.rotation().T)
+@single(**SERIAL)
+def _returns(rays, turn, columns, distance, triangle, attenuation, general, limit, zero, stddev, seed, points, counts):
+    """Fill points [n, 4] and counts [channels] with what comes back; returns the number of points."""
+    n = 0
+    counts[:] = 0
+    for i in range(rays.shape[0]):
+        if triangle[i] < 0 or hash01(i, seed, 1) < general:
+            continue
+        d = distance[i]
+        intensity = math.exp(-attenuation * d)
+        if intensity < limit and hash01(i, seed, 2) < (1.0 - intensity / limit) * zero:
+            continue
+        if stddev > 0.0:  # Box and Muller's normal deviates
+            d += (
+                stddev
+                * math.sqrt(-2.0 * math.log(max(hash01(i, seed, 3), 1e-7)))
+                * math.cos(6.2831853 * hash01(i, seed, 4))
+            )
+        for a in range(3):
+            points[n, a] = d * (turn[a, 0] * rays[i, 0] + turn[a, 1] * rays[i, 1] + turn[a, 2] * rays[i, 2])
+        points[n, 3] = intensity
+        counts[i // columns] += 1
+        n += 1
+    return n
 
 
 def scan(caster: RayCaster, lidar: Lidar, pose: Pose, dt: float, start: float = 0.0, seed: int = 0,
          ignore: int = 0) -> tuple[F32, I32]:  # fmt: skip
     """One tick of a lidar: points [n, 4] x, y, z in the sensor's frame and intensity, channel by channel; [channels]
     number of points of each. `start`: angle at which the sweep begins, radians; `seed`: of drop-off and noise."""
-    local, _ = lidar.directions(start, dt)
-    origin, world = _rays(pose, local)
-    distance = caster.distances(origin, world, lidar.range, ignore)
-    hit = np.isfinite(distance)
-    rng = np.random.default_rng(seed)
-    intensity = np.exp(-lidar.atmosphere_attenuation_rate * np.where(hit, distance, 0.0))
-    keep = hit & (rng.random(len(local)) >= lidar.dropoff_general_rate)
-    if lidar.dropoff_intensity_limit > 0:
-        lost = (1 - intensity / lidar.dropoff_intensity_limit) * lidar.dropoff_zero_intensity
-        keep &= ~((intensity < lidar.dropoff_intensity_limit) & (rng.random(len(local)) < lost))
-    if lidar.noise_stddev > 0:
-        distance = distance + rng.normal(0, lidar.noise_stddev, len(local)).astype(np.float32)
-    points = np.concatenate([local[keep] * distance[keep, None], intensity[keep, None]], 1).astype(np.float32)
-    counts = keep.reshape(lidar.channels, -1).sum(1).astype(np.int32)
-    return points, counts
+    rays, turn = lidar.directions(start, dt)
+    distance, triangle, _ = caster.trace(pose.origin(), rays, lidar.range, ignore, pose.rotation() @ turn)
+    points, counts = np.empty((len(rays), 4), np.float32), np.empty(lidar.channels, np.int32)
+    law = (lidar.atmosphere_attenuation_rate, lidar.dropoff_general_rate, lidar.dropoff_intensity_limit,
+           lidar.dropoff_zero_intensity, lidar.noise_stddev)  # fmt: skip
+    folded = (seed ^ (seed >> 31) ^ (seed >> 62)) & 0x7FFFFFFF
+    n = _returns(rays, turn, len(rays) // lidar.channels, distance, triangle, *(np.float32(v) for v in law), folded,
+                 points, counts)  # fmt: skip
+    return points[:n], counts
 
 
 SEMANTIC_POINT = np.dtype(
@@ -223,9 +257,10 @@ SEMANTIC_POINT = np.dtype(
 def semantic_scan(caster: RayCaster, lidar: Lidar, pose: Pose, dt: float, start: float = 0.0,
                   ignore: int = 0) -> tuple[NDArray[np.void], I32]:  # fmt: skip
     """One tick of a semantic lidar: SEMANTIC_POINT [n] without drop-off or noise, and [channels] points of each."""
-    local, _ = lidar.directions(start, dt)
-    origin, world = _rays(pose, local)
-    hits = caster.cast(origin, world, lidar.range, ignore)
+    rays, turn = lidar.directions(start, dt)
+    local: F32 = np.asarray(rays @ turn.T, np.float32)
+    world: F32 = np.asarray(local @ pose.rotation().T, np.float32)
+    hits = caster.cast(pose.origin(), world, lidar.range, ignore)
     keep = np.isfinite(hits.distance)
     out = np.empty(int(keep.sum()), SEMANTIC_POINT)
     at = local[keep] * hits.distance[keep, None]
@@ -244,8 +279,8 @@ def radar_scan(caster: RayCaster, radar: Radar, pose: Pose, dt: float, velocity:
     azimuth = radius * np.cos(turn) * math.radians(radar.horizontal_fov) / 2
     altitude = radius * np.sin(turn) * math.radians(radar.vertical_fov) / 2
     local = np.stack([np.cos(altitude) * np.cos(azimuth), np.cos(altitude) * np.sin(azimuth), np.sin(altitude)], -1)
-    origin, world = _rays(pose, local.astype(np.float32))
-    hits = caster.cast(origin, world, radar.range, ignore)
+    world = local.astype(np.float32) @ pose.rotation().T
+    hits = caster.cast(pose.origin(), world, radar.range, ignore)
     keep = np.isfinite(hits.distance)
     moving = np.zeros((n, 3), np.float32)
     rows = hits.actor >= 0

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.sensors.actors import Actors, rotations
 from sim.sensors.jit import SERIAL, sat, single, smooth
+from sim.sensors.meshes.vehicles import DESIGNS, TRUCK_CAB, Body
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -98,3 +100,31 @@ def head_light(heads, count, x, y, z, nx, ny, nz):
         fade = 1.0 - d2 / 3600.0
         total += sat((nx * dx + ny * dy + nz * dz) / d * 0.8 + 0.2) * beam * fade * 150.0 / (d2 + 14.0)
     return total
+
+
+def head_lamps(actors: Actors, eye: F32) -> F32:
+    """Rows x, y, z, direction of the head lamps nearest to the eye (two per car, one per two-wheeler)."""
+    rows = np.flatnonzero((actors.lamps & 1) != 0)
+    if not len(rows):
+        return np.zeros((0, 6), np.float32)
+    gap = np.linalg.norm(actors.pose[rows, :3] - eye, axis=1)
+    rows = rows[np.argsort(gap, kind="stable")]
+    found = []
+    for row in rows:
+        kind = int(actors.kind[row])
+        if kind > Body.BICYCLE:
+            continue
+        d = DESIGNS.get(Body(kind), TRUCK_CAB)
+        two = kind < Body.MOTORCYCLE
+        front = d.length / 2 if two else 0.62
+        side = d.width / 2 * 0.68 if two else 0.0
+        m = rotations(*(actors.pose[row : row + 1, k] for k in (3, 4, 5)))[0]
+        beam = m @ np.array([0.9985, 0, -0.055], np.float32)
+        for y in (side, -side) if two else (0.0,):
+            at = actors.pose[row, :3] + m @ np.array(
+                [front + 0.05, y, min(d.bonnet - 0.1, 0.95) if two else 0.85], np.float32
+            )
+            found.append([*at, *beam])
+        if len(found) >= HEADS:
+            break
+    return np.array(found[:HEADS], np.float32)

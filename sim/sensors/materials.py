@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from sim.sensors.jit import SERIAL, box, f32, hash01, mix, sat, single, smooth
+from sim.sensors.jit import SERIAL, box, cover, decay, f32, hash01, mix, sat, single, smooth
 from sim.sensors.noise import noise
 
 
@@ -43,14 +43,14 @@ def ripple(env, tex, x, y, level, film):
             dx = ux - ix - 0.3 - 0.4 * h
             dy = uy - iy - 0.3 - 0.4 * hash01(int(iy) + 5000, int(ix) + 5000, 3)
             d = math.sqrt(dx * dx + dy * dy) + 1e-4
-            wave = math.sin((d - t * 0.45) * 60.0) * math.exp(-abs(d - t * 0.45) * 22.0) * (1.0 - t) * film
+            wave = math.sin((d - t * 0.45) * 60.0) * decay(abs(d - t * 0.45) * 22.0) * (1.0 - t) * film
             k2 = 0.05 * env[22] * wave * sat(2.0 - level * 0.35) / d
             sx += dx * k2
             sy += dy * k2
     return sx, sy
 
 
-@single(**SERIAL)
+@single(forceinline=True, **SERIAL)
 def asphalt(tex, x, y, tu, tv, level, fg):
     """Brightness of a road: aggregate, patches, wear in the wheel tracks, oil between them, cracks."""
     n1 = noise(tex, 0, x * 0.031, y * 0.031, level - 5.0)
@@ -58,13 +58,15 @@ def asphalt(tex, x, y, tu, tv, level, fg):
     n3 = noise(tex, 2, x * 0.19, y * 0.19, level - 2.4)
     bright = 0.70 + 0.50 * n1 + 0.60 * (n2 - 0.5) + 0.35 * (n3 - 0.5)
     q = abs(abs(tv) - 0.80)
-    bright *= 1.0 - 0.12 * math.exp(-q * q * 9.0) * (0.5 + n3) - 0.13 * math.exp(-tv * tv * 5.0) * (0.3 + n1)
-    crack = abs(noise(tex, 2, x * 0.043 + 0.2 * n1, y * 0.043 + 0.13, level - 4.5) - 0.5)
-    line = smooth(0.0055 + fg * 0.03, 0.0015, crack) * smooth(0.48, 0.62, n1) * sat(1.0 - fg * 9.0)
-    return bright * (1.0 - 0.45 * line)
+    bright *= 1.0 - 0.12 * decay(q * q * 9.0) * (0.5 + n3) - 0.13 * decay(tv * tv * 5.0) * (0.3 + n1)
+    if fg < 0.111 and n1 > 0.48:
+        crack = abs(noise(tex, 2, x * 0.043 + 0.2 * n1, y * 0.043 + 0.13, level - 4.5) - 0.5)
+        line = smooth(0.0055 + fg * 0.03, 0.0015, crack) * smooth(0.48, 0.62, n1) * sat(1.0 - fg * 9.0)
+        bright *= 1.0 - 0.45 * line
+    return bright
 
 
-@single(**SERIAL)
+@single(forceinline=True, **SERIAL)
 def paving(tex, x, y, level, fg):
     """Brightness of slabs of 75 cm with joints."""
     n2 = noise(tex, 1, x * 0.6, y * 0.6, level)
@@ -76,8 +78,11 @@ def paving(tex, x, y, level, fg):
     iv = np.floor(v)
     bright *= 0.91 + 0.18 * hash01(int(iu) + 8192, int(iv) + 8192, 7)
     q = max(fg / 0.75, 0.015)
+    h = 0.5 / q
+    u -= iu
+    v -= iv
     joint = (
-        box(u - iu, 0.0, 0.02, q) + box(u - iu, 0.98, 1.0, q) + box(v - iv, 0.0, 0.02, q) + box(v - iv, 0.98, 1.0, q)
+        cover(u, 0.0, 0.02, q, h) + cover(u, 0.98, 1.0, q, h) + cover(v, 0.0, 0.02, q, h) + cover(v, 0.98, 1.0, q, h)
     )
     return bright * (1.0 - 0.45 * sat(joint))
 

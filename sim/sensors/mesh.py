@@ -57,25 +57,35 @@ class Material(IntEnum):
 
 
 @dataclass(frozen=True)
-class Mesh:
-    """V vertices, T triangles: position and unit normal [V, 3]; corner indices [T, 3]; uv per corner [T, 3, 2];
-
-    material, semantic tag, instance id [T] int32; color [T, 3] linear RGB.
-    """
+class Geometry:
+    """V vertices, T triangles: position and unit normal [V, 3]; corner indices [T, 3]."""
 
     position: F32
     normal: F32
     face: I32
+
+    @property
+    def size(self) -> int:
+        """Number of triangles."""
+        return len(self.face)
+
+
+@dataclass(frozen=True)
+class Mesh(Geometry):
+    """Triangles with a look: uv per corner [T, 3, 2]; material, semantic tag, instance id [T] int32; color [T, 3]
+
+    linear RGB.
+    """
+
     uv: F32
     material: I32
     semantic: I32
     instance: I32
     color: F32
 
-    @property
-    def size(self) -> int:
-        """Number of triangles."""
-        return len(self.face)
+    def bare(self) -> Geometry:
+        """The geometry alone."""
+        return Geometry(self.position, self.normal, self.face)
 
 
 def vertex_normals(position: F32, face: I32) -> F32:

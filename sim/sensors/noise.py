@@ -35,22 +35,29 @@ def _fractal(size: int, seed: int, octaves: int, base: int, gain: float) -> NDAr
     return np.clip(0.5 + out * 0.2, 0, 1).astype(np.float32)
 
 
+PAGE = 3 * SIDE * SIDE
+"""Numbers from one layer to the next; its mip level m begins at 2 SIDE^2 >> m."""
+
+
 def make_textures() -> NDArray[np.float32]:
-    """[3, LEVELS, SIDE, SIDE]: coarse, fine-grained and medium noise; level m uses the first SIDE >> m rows."""
+    """[3 * PAGE]: coarse, fine-grained and medium noise with their mip levels, each level without gaps."""
     layers = [_fractal(SIDE, 1, 6, 4, 0.6), _fractal(SIDE, 2, 3, 64, 0.8), _fractal(SIDE, 3, 5, 4, 0.5)]
-    out = np.zeros((len(layers), LEVELS, SIDE, SIDE), np.float32)
+    out = np.zeros((len(layers), PAGE), np.float32)
     for c, layer in enumerate(layers):
         for m in range(LEVELS):
             k = SIDE >> m
-            out[c, m, :k, :k] = layer
+            begin = (2 * SIDE * SIDE) >> m
+            out[c, begin : begin + k * k] = layer.ravel()
             layer = layer.reshape(k // 2, 2, k // 2, 2).mean((1, 3))
-    return out
+    return out.ravel()
 
 
 @single(forceinline=True, **SERIAL)
 def noise(textures, layer, u, v, level):
     """Bilinear sample at (u, v) (one tile is 1 x 1) of the mip level; about 0..1 with mean .5."""
     m = min(max(int(level), 0), 7)
+    if layer == 1 and m > 4:  # the grain has averaged out
+        return f32(0.5)
     k = 256 >> m
     u = u * f32(k)
     v = v * f32(k)
@@ -61,13 +68,13 @@ def noise(textures, layer, u, v, level):
     # unsigned indices spare the check for negative ones
     last = np.uint32(k - 1)
     one = np.uint32(1)
+    side = np.uint32(k)
+    page = np.uint32(layer * 196608 + (131072 >> m))
     i = np.uint32(int(iu)) & last
     j = np.uint32(int(iv)) & last
     i1 = (i + one) & last
-    j1 = (j + one) & last
-    page = textures[layer, m]
-    top = page[j]
-    bottom = page[j1]
-    a = top[i] + (top[i1] - top[i]) * fu
-    b = bottom[i] + (bottom[i1] - bottom[i]) * fu
+    top = page + j * side
+    bottom = page + ((j + one) & last) * side
+    a = textures[top + i] + (textures[top + i1] - textures[top + i]) * fu
+    b = textures[bottom + i] + (textures[bottom + i1] - textures[bottom + i]) * fu
     return a + (b - a) * fv

@@ -35,6 +35,12 @@ def occlude(inverse, ids, cam, pattern, out):
     rows, columns = out.shape
     fx = cam[3]
     fy = cam[4]
+    # a sample's place on the plane one metre away: a times its number plus b
+    ax = 0.5 / fx
+    ay = 0.5 / fy
+    bx = (0.25 - cam[5]) / fx
+    by = (0.25 - cam[6]) / fy
+    reach = f32(0.9)
     for yy in prange(rows):
         for xx in range(columns):
             sy = yy * 4 + 1
@@ -44,12 +50,11 @@ def occlude(inverse, ids, cam, pattern, out):
                 continue
             zc = inverse[sy, sx]
             z = 1.0 / zc
-            reach = 0.9
             pixels = min(60.0, fx * reach / z * 2.0)
             if z > 70.0 or pixels < 2.0:
                 continue
-            px = (f32(sx) * 0.5 + 0.25 - cam[5]) / fx * z
-            py = (f32(sy) * 0.5 + 0.25 - cam[6]) / fy * z
+            px = (f32(sx) * ax + bx) * z
+            py = (f32(sy) * ay + by) * z
             # plane of the surface from the nearer neighbours in each direction: 1/z = a X/Z + b Y/Z + c
             zl = inverse[sy, max(sx - 2, 0)]
             zr = inverse[sy, min(sx + 2, ids.shape[1] - 1)]
@@ -67,12 +72,17 @@ def occlude(inverse, ids, cam, pattern, out):
             for s in range(pattern.shape[1]):
                 qx = sx + int(pixels * pattern[turn, s, 0])
                 qy = sy + int(pixels * pattern[turn, s, 1])
-                if qx < 0 or qy < 0 or qx >= ids.shape[1] or qy >= ids.shape[0] or inverse[qy, qx] <= 0.0:
+                if qx < 0 or qy < 0 or qx >= ids.shape[1] or qy >= ids.shape[0]:
                     continue
-                z2 = 1.0 / inverse[qy, qx]
-                dx = (f32(qx) * 0.5 + 0.25 - cam[5]) / fx * z2 - px
-                dy = (f32(qy) * 0.5 + 0.25 - cam[6]) / fy * z2 - py
+                other = inverse[np.uint32(qy), np.uint32(qx)]
+                if other <= 0.0:
+                    continue
+                z2 = 1.0 / other
                 dz = z2 - z
+                if abs(dz) > 2.0 * reach:
+                    continue
+                dx = (f32(qx) * ax + bx) * z2 - px
+                dy = (f32(qy) * ay + by) * z2 - py
                 d2 = dx * dx + dy * dy + dz * dz
                 rise = dx * nx + dy * ny + dz * nz - 0.02 - 0.002 * z
                 if rise > 0.0 and d2 < 4.0 * reach * reach:
@@ -178,6 +188,10 @@ def develop(radiance, bloom, env, cam, up, exposure, glare, curve, seed, grain, 
         j = int(v)
         fv = v - f32(j)
         j1 = min(j + 1, rows - 1)
+        glow = np.empty((columns, 3), np.float32)
+        for i in range(columns):
+            for c in range(3):
+                glow[i, c] = (bloom[j, i, c] * (1.0 - fv) + bloom[j1, i, c] * fv) * glare
         for x in range(width):
             u = min(max((f32(x) + 0.5) * 0.25 - 0.5, 0.0), f32(columns) - 1.001)
             i = int(u)
@@ -185,19 +199,21 @@ def develop(radiance, bloom, env, cam, up, exposure, glare, curve, seed, grain, 
             i1 = min(i + 1, columns - 1)
             d2 = ((f32(x) - cx) * (f32(x) - cx) + (f32(y) - cy) * (f32(y) - cy)) * inv
             vignette = 1.0 - 0.20 * d2
-            noise = (hash01(x + 1, y + 1, seed) + hash01(x + 77, y + 13, seed + 1) - 1.0) * grain
+            # two halves of one hash: a triangular distribution
+            h = hash01(x + 1, y + 1, seed) * 4096.0
+            coarse = np.floor(h)
+            noise = (coarse * (1.0 / 4096.0) + (h - coarse) - 1.0) * grain
             drop = f32(0.0)
             if env[22] > 0.0:
                 drop = sat(_rain(env, (f32(x) - cam[5]) / cam[3], (f32(y) - cam[6]) / cam[4], up)) * (
                     0.10 + 0.22 * env[22]
                 )
             for c in range(3):
-                b = (bloom[j, i, c] * (1.0 - fu) + bloom[j, i1, c] * fu) * (1.0 - fv)
-                b += (bloom[j1, i, c] * (1.0 - fu) + bloom[j1, i1, c] * fu) * fv
+                b = glow[i, c] + (glow[i1, c] - glow[i, c]) * fu
                 light = radiance[y, x, c]
                 if drop > 0.0:
                     light = mix(light, bright + 0.35 * light, drop)
-                q = math.sqrt(max(0.0, min((light * exposure + b * glare) * vignette, 16.0)) * 0.0625) * 4095.0
+                q = math.sqrt(max(0.0, min((light * exposure + b) * vignette, 16.0)) * 0.0625) * 4095.0
                 k = min(int(q), 4094)
                 shown = curve[k] + (curve[k + 1] - curve[k]) * (q - f32(k)) + noise
                 out[y, x, c] = np.uint8(min(255.0, max(0.0, shown + 0.5)))

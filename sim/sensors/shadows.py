@@ -11,7 +11,8 @@ from numba import prange
 from numpy.typing import NDArray
 
 from sim.sensors.jit import PARALLEL, SERIAL, f32, single
-from sim.sensors.raster import Raster, View
+from sim.sensors.parts import Posed
+from sim.sensors.raster import BAND, Raster, View
 from sim.sensors.scene.assembly import Static
 
 F32 = NDArray[np.float32]
@@ -21,7 +22,7 @@ NEAR_SPAN, FAR_SPAN, ACTOR_SPAN = 130.0, 560.0, 130.0
 """Metres that a map covers."""
 STEP = 16.0
 """The maps' centre moves in steps of this many metres, so that static ones are drawn rarely."""
-TILE = 16
+TILE = BAND
 
 
 @single(**SERIAL)
@@ -36,13 +37,24 @@ def _tent(depth, u, v, z):
     fv = v - np.floor(v)
     if iu < 2 or iv < 2 or iu > columns - 4 or iv > rows - 4:
         return f32(1.0)
+    # unsigned indices spare the check for negative ones
+    i0 = np.uint32(iu - 1)
+    i1 = np.uint32(iu)
+    i2 = np.uint32(iu + 1)
+    i3 = np.uint32(iu + 2)
+    gu = 1.0 - fu
     lit = f32(0.0)
-    for j in range(-1, 3):
-        wy = (1.0 - fv) if j == -1 else (fv if j == 2 else f32(1.0))
-        for i in range(-1, 3):
-            wx = (1.0 - fu) if i == -1 else (fu if i == 2 else f32(1.0))
-            if depth[iv + j, iu + i] <= z:
-                lit += wx * wy
+    for j in range(4):
+        line = depth[np.uint32(iv - 1 + j)]
+        row = gu if line[i0] <= z else f32(0.0)
+        row += f32(1.0) if line[i1] <= z else f32(0.0)
+        row += f32(1.0) if line[i2] <= z else f32(0.0)
+        row += fu if line[i3] <= z else f32(0.0)
+        if j == 0:
+            row *= 1.0 - fv
+        elif j == 3:
+            row *= fv
+        lit += row
     return lit * (1.0 / 9.0)
 
 
@@ -78,18 +90,22 @@ def sunlight(near, far, moving, busy, light, x, y, z, slope):
 
 
 @single(**PARALLEL)
-def _mark(depth, busy):
-    """Mark the tiles of the actors' map, and their neighbours, in which anything was drawn."""
+def _mark(depth, start, busy):
+    """Mark the tiles of the actors' map, and their neighbours, in which anything was drawn.
+
+    `start` [bands + 1]: entries of the raster's bands, which are as high as tiles.
+    """
     rows, columns = busy.shape
     used = np.zeros((rows, columns), np.bool_)
     for j in prange(rows):
-        for i in range(columns):
-            found = False
-            for y in range(j * 16, j * 16 + 16):
-                for x in range(i * 16, i * 16 + 16):
-                    if depth[y, x] > -1e29:
-                        found = True
-            used[j, i] = found
+        if start[j] < start[j + 1]:
+            for i in range(columns):
+                found = False
+                for y in range(j * 16, j * 16 + 16):
+                    for x in range(i * 16, i * 16 + 16):
+                        if depth[y, x] > -1e29:
+                            found = True
+                used[j, i] = found
     for j in prange(rows):
         for i in range(columns):
             found = False
@@ -122,8 +138,8 @@ class ShadowMaps:
         self._moving = Raster(ACTOR_SIZE, ACTOR_SIZE)
         self._busy = np.zeros((ACTOR_SIZE // TILE, ACTOR_SIZE // TILE), np.bool_)
 
-    def of(self, view: View, sun: F32, static: Static, vertices: F32, faces: I32, moving: I32) -> Shadows:
-        """`sun`: unit vector towards it; `moving`: ids of the actors' triangles."""
+    def view(self, view: View, sun: F32) -> View:
+        """The actors' map for a camera, as an orthographic view from the sun (a unit vector towards it)."""
         s = sun.astype(np.float64)
         up = np.array([0, 0, 1.0]) if abs(s[2]) < 0.95 else np.array([1.0, 0, 0])
         right = np.cross(up, s)
@@ -138,24 +154,29 @@ class ShadowMaps:
         centre = view.position + np.array([ahead[0], ahead[1], 0]) / max(flat, 1e-6) * reach
         centre = np.round(centre / STEP) * STEP
         centre[2] = 0.0
-        c = centre.astype(np.float32)
-        scale = (NEAR_SIZE / NEAR_SPAN, FAR_SIZE / FAR_SPAN, ACTOR_SIZE / ACTOR_SPAN)
-        key = (*np.round(s, 5), *centre[:2])
+        return _map_view(basis, centre.astype(np.float32), ACTOR_SIZE, ACTOR_SPAN)
+
+    def of(self, own: View, static: Static, vertices: F32, faces: I32, moving: Posed) -> Shadows:
+        """All maps around `own`, which `view` gave; `moving`: the actors' triangles."""
+        basis, c = own.rotation, own.position
+        key = (*np.round(basis.ravel(), 5), *c[:2])
         if key not in self._kept:
             maps = []
-            for raster, k, size in ((self._near, scale[0], NEAR_SIZE), (self._far, scale[1], FAR_SIZE)):
-                own = View(basis, c, k, k, size / 2, size / 2, size, size, orthographic=True)
-                raster.draw(vertices, faces, static.visible(own, 1e9), own)
+            for raster, size, span in ((self._near, NEAR_SIZE, NEAR_SPAN), (self._far, FAR_SIZE, FAR_SPAN)):
+                whole = _map_view(basis, c, size, span)
+                raster.draw(vertices, faces, static.visible(whole, 1e9), whole)
                 maps.append(raster.inverse.copy())
             while len(self._kept) >= self._keep:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[key] = (maps[0], maps[1])
         near, far = self._kept[key]
-        own = View(
-            basis, c, scale[2], scale[2], ACTOR_SIZE / 2, ACTOR_SIZE / 2, ACTOR_SIZE, ACTOR_SIZE, orthographic=True
-        )
-        self._moving.draw(vertices, faces, moving, own)
-        _mark(self._moving.inverse, self._busy)
+        self._moving.draw(vertices, faces, moving.visible(own), own)
+        _mark(self._moving.inverse, self._moving.start, self._busy)
         light = np.zeros((5, 3), np.float32)
+        scale = (NEAR_SIZE / NEAR_SPAN, FAR_SIZE / FAR_SPAN, ACTOR_SIZE / ACTOR_SPAN)
         light[:3], light[3], light[4] = basis, basis @ c, scale
         return Shadows(near, far, self._moving.inverse, self._busy, light)
+
+
+def _map_view(basis: F32, centre: F32, size: int, span: float) -> View:
+    return View(basis, centre, size / span, size / span, size / 2, size / 2, size, size, orthographic=True)

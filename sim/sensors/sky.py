@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from sim.sensors.jit import SERIAL, f32, hash01, sat, single, smooth
+from sim.sensors.jit import SERIAL, decay, f32, hash01, sat, single, smooth
 from sim.sensors.noise import noise
 
 
@@ -15,7 +15,7 @@ from sim.sensors.noise import noise
 def sky(env, textures, x, y, z, clouds):
     """Radiance from direction (x, y, z)."""
     h = max(z, 0.0)
-    t = 1.0 - math.exp(-h * 3.4)
+    t = 1.0 - decay(h * 3.4)
     r = env[9] + (env[6] - env[9]) * t
     g = env[10] + (env[7] - env[10]) * t
     b = env[11] + (env[8] - env[11]) * t
@@ -52,15 +52,16 @@ def sky(env, textures, x, y, z, clouds):
         )
         cover = 0.74 - 0.48 * env[14]
         a = smooth(cover, cover + 0.19, d) * smooth(0.008, 0.14, z)
-        d2 = noise(textures, 0, (u + env[0] * 0.06) * 0.30 + 0.17 + drift, (v + env[1] * 0.06) * 0.30 + 0.37, level)
-        lit = sat(0.62 + (d - d2 * 0.9) * 3.0)
-        shade = 0.30 + 0.20 * (1.0 - env[14])
-        cr = env[9] * shade + env[3] * 0.17 * (0.30 + lit) + env[6] * 0.25
-        cg = env[10] * shade + env[4] * 0.17 * (0.30 + lit) + env[7] * 0.25
-        cb = env[11] * shade + env[5] * 0.17 * (0.30 + lit) + env[8] * 0.25
-        r += (cr - r) * a
-        g += (cg - g) * a
-        b += (cb - b) * a
+        if a > 0.0:
+            d2 = noise(textures, 0, (u + env[0] * 0.06) * 0.30 + 0.17 + drift, (v + env[1] * 0.06) * 0.30 + 0.37, level)
+            lit = sat(0.62 + (d - d2 * 0.9) * 3.0)
+            shade = 0.30 + 0.20 * (1.0 - env[14])
+            cr = env[9] * shade + env[3] * 0.17 * (0.30 + lit) + env[6] * 0.25
+            cg = env[10] * shade + env[4] * 0.17 * (0.30 + lit) + env[7] * 0.25
+            cb = env[11] * shade + env[5] * 0.17 * (0.30 + lit) + env[8] * 0.25
+            r += (cr - r) * a
+            g += (cg - g) * a
+            b += (cb - b) * a
         glow *= 1.0 - 0.6 * a
         if toward > 0.99990 and a < 0.9:
             k = 9.0 * (1.0 - a) * sat((toward - 0.99990) * 30000.0)
@@ -90,17 +91,21 @@ def reflection(env, textures, x, y, z):
     return r + (gr - r) * low, g + (gg - g) * low, b + (gb - b) * low
 
 
-@single(**SERIAL)
+@single(forceinline=True, **SERIAL)
 def fog(env, r, g, b, cz, z, distance, x, y, dz):
-    """Exponential height fog between the camera (height cz) and a point (height z) in direction (x, y, dz)."""
+    """Exponential height fog between the camera (height cz, its own share of it env[27]) and a point (height z) in
+
+    direction (x, y, dz)."""
     if env[12] <= 0.0:
         return r, g, b
     k = env[13]
-    a = math.exp(-k * max(cz, 0.0))
+    a = env[27]
     q = k * (z - cz)
-    if abs(q) > 1e-3:
-        a *= (1.0 - math.exp(-min(max(q, -20.0), 20.0))) / q
-    t = math.exp(-env[12] * max(distance - env[23], 0.0) * a)
+    if q > 1e-3:
+        a *= (1.0 - decay(q)) / q
+    elif q < -1e-3:
+        a *= (1.0 - 1.0 / decay(min(-q, 20.0))) / q
+    t = decay(env[12] * max(distance - env[23], 0.0) * a)
     c = max(0.0, x * env[0] + y * env[1] + dz * env[2])
     c = c * c
     c = c * c

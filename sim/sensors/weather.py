@@ -12,8 +12,8 @@ from contracts import UserError
 
 # places in the environment array that the shader reads
 SUN, SUN_LIGHT, ZENITH, HORIZON = 0, 3, 6, 9
-FOG, FOG_FALLOFF, CLOUD, WET, EXPOSURE, BOUNCE, NIGHT, PUDDLES, RAIN, FOG_START, TIME, WIND, LAMPS = (
-    12, 13, 14, 15, 16, 17, 20, 21, 22, 23, 24, 25, 26,
+FOG, FOG_FALLOFF, CLOUD, WET, EXPOSURE, BOUNCE, NIGHT, PUDDLES, RAIN, FOG_START, TIME, WIND, LAMPS, FOG_HERE = (
+    12, 13, 14, 15, 16, 17, 20, 21, 22, 23, 24, 25, 26, 27,
 )  # fmt: skip
 SIZE = 32
 

@@ -6,16 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.roads.tables import LaneTables
-from sim.sensors.actors import LAMP_BITS, PAINTS, WALKER, Actors
+from sim.sensors.actors import LAMP_BITS, PAINTS, PROP, WALKER, Actors
 from sim.sensors.meshes.people import LOOKS
+from sim.sensors.meshes.props import Shape
 from sim.sensors.meshes.vehicles import Body, Lamp
 from sim.sensors.weather import LAMPS, RAIN, Weather
 from sim.world import fields as f
 from sim.world.presets import BodyType
 from sim.world.state import WorldState
 
-VEHICLE_ID, WALKER_ID = 1, 10001
-"""Instance id of the vehicle and the pedestrian in slot 0."""
+VEHICLE_ID, WALKER_ID, STATIC_ID = 1, 10001, 20001
+"""Instance id of the vehicle, the pedestrian and the standing thing in slot 0."""
+CAR_LENGTH = 3.0
+"""A standing thing at least this long, in metres, that nobody says the shape of is a car."""
 _CARS = np.array([Body.SEDAN, Body.SUV, Body.HATCHBACK, Body.SEDAN, Body.HATCHBACK], np.int32)
 _BODY = {
     BodyType.VAN: Body.VAN, BodyType.TRUCK: Body.TRUCK, BodyType.BUS: Body.BUS,
@@ -26,15 +29,18 @@ _BODY = {
 def actors_of(
     state: WorldState, tables: LaneTables, world: int = 0, weather: Weather | None = None, hide: int = -1
 ) -> Actors:
-    """The vehicles and pedestrians of one world; `hide`: a vehicle slot to leave out (whose camera it is).
+    """Vehicles, pedestrians and standing things of one world, in this order; `hide`: a vehicle slot to leave out (whose
+    camera it is).
 
     Head lamps are on at night and in rain; brake lamps and indicators follow the pedals and the way through the next
-    junction. Instance ids: VEHICLE_ID + slot and WALKER_ID + slot.
+    junction. Standing things are cars or cartons, by their length. Instance ids: VEHICLE_ID + slot, WALKER_ID + slot,
+    STATIC_ID + slot.
     """
-    v, p = state.vehicles, state.walkers
+    v, p, o = state.vehicles, state.walkers, state.statics
     rows = np.flatnonzero(v.mode[world] != f.ABSENT)
     rows = rows[rows != hide]
     feet = np.flatnonzero(p.mode[world] != f.ABSENT)
+    things = np.flatnonzero(o.mode[world] != f.ABSENT)
     kinds = v.kind[world, rows]
     body = _CARS[rows * 7 % len(_CARS)]
     for kind, value in _BODY.items():
@@ -49,28 +55,33 @@ def actors_of(
     reverse = (v.flags[world, rows] & f.REVERSE) != 0
     lamps |= np.where(reverse, LAMP_BITS[Lamp.REVERSE], 0).astype(np.int32)
 
-    def both(vehicle: NDArray, walker: NDArray) -> NDArray[np.float32]:
-        return np.concatenate([vehicle[world, rows], walker[world, feet]]).astype(np.float32)
+    def all_of(vehicle: NDArray, walker: NDArray, static: NDArray) -> NDArray[np.float32]:
+        return np.concatenate([vehicle[world, rows], walker[world, feet], static[world, things]]).astype(np.float32)
 
-    x, y, z, yaw = both(v.x, p.x), both(v.y, p.y), both(v.z, p.z), both(v.yaw, p.yaw)
-    nothing = np.zeros(len(feet), np.float32)
+    x, y, z, yaw = (all_of(*(getattr(group, name) for group in (v, p, o))) for name in ("x", "y", "z", "yaw"))
+    nothing = np.zeros(len(feet) + len(things), np.float32)
     pitch = np.concatenate([v.pitch[world, rows], nothing])
-    speed = both(v.speed, p.speed)
+    speed = all_of(v.speed, p.speed, np.zeros_like(o.x))
     size = 2 * np.stack(
-        [both(v.half_length, p.half_length), both(v.half_width, p.half_width), both(v.half_height, p.half_height)], 1
+        [
+            all_of(*(getattr(group, name) for group in (v, p, o)))
+            for name in ("half_length", "half_width", "half_height")
+        ],
+        1,
     )
     # along a straight way this grows as the distance travelled does; it needs no memory of its own
     travelled = np.abs(x * np.cos(yaw) + y * np.sin(yaw)) + 1.0
     travelled[len(rows) :] = np.where(speed[len(rows) :] > 0.1, travelled[len(rows) :], -1.0)
-    ids = np.concatenate([VEHICLE_ID + rows, WALKER_ID + feet]).astype(np.int32)
+    long = 2 * o.half_length[world, things] >= CAR_LENGTH
+    ids = np.concatenate([VEHICLE_ID + rows, WALKER_ID + feet, STATIC_ID + things]).astype(np.int32)
     return Actors.of(
-        np.concatenate([body, np.full(len(feet), WALKER)]),
+        np.concatenate([body, np.full(len(feet), WALKER), np.where(long, Body.SEDAN, PROP + Shape.CARTON)]),
         np.stack([x, y, z, 0 * x, pitch, yaw], 1),
         id=ids,
         look=ids * 7 % LOOKS,
         size=size,
         paint=PAINTS[(ids * 5 + ids // 7) % len(PAINTS)],
-        lamps=np.concatenate([lamps, np.zeros(len(feet), np.int32)]),
+        lamps=np.concatenate([lamps, nothing.astype(np.int32)]),
         steer=np.concatenate([v.wheel[world, rows], nothing]),
         travelled=travelled,
         velocity=np.stack([speed * np.cos(yaw), speed * np.sin(yaw), 0 * x], 1),

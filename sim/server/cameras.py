@@ -1,7 +1,6 @@
 """Sensors that look at the scene: cameras, lidars and radar, rendered by `sim.sensors` in the server's own thread.
 
-Their scenes are those of `sim.server.stage`. Lens distortion and the photographic attributes other than exposure,
-bloom and gamma have no effect.
+Their scenes are those of `sim.server.stage`. Which photographic attributes have no effect, and why: docs/sensors.md.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts import UserError
-from sim.sensors import camera as pictures
+from sim.sensors import encodings
 from sim.sensors import lidar as beams
 from sim.sensors.actors import Actors
-from sim.sensors.camera import Camera
+from sim.sensors.camera import Camera, Lens
 from sim.server.actors import Actor
 from sim.server.arguments import Pose
 from sim.server.errors import CallError
@@ -31,6 +30,19 @@ MAX_PIXELS = 4096 * 2160
 MAX_BEAMS = 4_000_000
 """Points a second of the largest lidar or radar."""
 EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("polarity", "u1")])
+
+
+def _exposure(sensor: Actor) -> float:
+    """Stops of compensation. In manual mode those of iso, fstop and shutter_speed (1/s) come on top, against their
+    defaults; in histogram mode the renderer's own exposure follows the weather.
+    """
+    number, stops = sensor.number, sensor.number("exposure_compensation", 0.0)
+    if sensor.attributes.get("exposure_mode", "histogram").lower() != "manual":
+        return stops
+    iso, fstop, shutter = (
+        max(number(name, d), 1e-3) for name, d in (("iso", 100.0), ("fstop", 1.4), ("shutter_speed", 200.0))
+    )
+    return min(max(stops + math.log2(iso / 100.0 * (1.4 / fstop) ** 2 * 200.0 / shutter), -16.0), 16.0)
 
 
 def _turns(pose: Pose) -> dict[str, Any]:
@@ -62,9 +74,14 @@ class Picture(Rendered):
         width, height = int(number("image_size_x", 800)), int(number("image_size_y", 600))
         if width * height > MAX_PIXELS:
             raise CallError(f"{sensor.type_id}: {width} x {height} is more than {MAX_PIXELS} pixels")
+        processed = sensor.attributes.get("enable_postprocess_effects", "true").lower() != "false"
+        lens = Lens(
+            **{name: number(f"lens_{name}", field.default) for name, field in Lens.__dataclass_fields__.items()}
+        )
         self._camera = Camera(
-            width=width, height=height, fov=number("fov", 90.0), exposure=number("exposure_compensation", 0.0),
-            bloom=number("bloom_intensity", 0.675), gamma=number("gamma", 2.2),
+            width=width, height=height, fov=number("fov", 90.0), exposure=_exposure(sensor), lens=lens,
+            bloom=number("bloom_intensity", 0.675) if processed else 0.0, gamma=number("gamma", 2.2),
+            noise=Camera.noise if processed else 0.0,
         )  # fmt: skip
         self._outputs = ("semantic", "instance") if output == "instance" else (output,)
         self._encode = encode
@@ -76,7 +93,7 @@ class Picture(Rendered):
         pose = moment.registry.pose(sensor)
         camera = replace(self._camera, **_turns(pose))
         if self._outputs != ("flow",):
-            place = (sensor.parent, sensor.relative or pose, camera.width, camera.height, camera.fov)
+            place = (sensor.parent, sensor.relative or pose, camera.width, camera.height, camera.fov, camera.lens)
             return self._stage.picture(place, camera, self._outputs, moment)
         actors = self._stage.actors(moment)
         with all_threads():
@@ -186,13 +203,13 @@ class Radar(Rendered):
 
 
 _PICTURES: dict[str, tuple[str, Callable[[dict[str, NDArray]], NDArray]]] = {
-    "sensor.camera.rgb": ("rgb", lambda out: pictures.encode_rgb(out["rgb"])),
-    "sensor.camera.depth": ("depth", lambda out: pictures.encode_depth(out["depth"])),
-    "sensor.camera.semantic_segmentation": ("semantic", lambda out: pictures.encode_semantic(out["semantic"])),
+    "sensor.camera.rgb": ("rgb", lambda out: encodings.encode_rgb(out["rgb"])),
+    "sensor.camera.depth": ("depth", lambda out: encodings.encode_depth(out["depth"])),
+    "sensor.camera.semantic_segmentation": ("semantic", lambda out: encodings.encode_semantic(out["semantic"])),
     "sensor.camera.instance_segmentation": (
-        "instance", lambda out: pictures.encode_instance(out["semantic"], out["instance"]),
+        "instance", lambda out: encodings.encode_instance(out["semantic"], out["instance"]),
     ),
-    "sensor.camera.normals": ("normal", lambda out: pictures.encode_normal(out["normal"])),
+    "sensor.camera.normals": ("normal", lambda out: encodings.encode_normal(out["normal"])),
     "sensor.camera.optical_flow": ("flow", lambda out: out["flow"].astype("<f4")),
 }  # fmt: skip
 

@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.sensors import lidar as beams
-from sim.sensors.actors import LAMP_BITS, WALKER, Actors
-from sim.sensors.camera import OUTPUTS, Camera, Renderer
+from sim.sensors.actors import LAMP_BITS, PROP, WALKER, Actors
+from sim.sensors.camera import OUTPUTS, Camera, Lens, Renderer
+from sim.sensors.meshes.props import paint_of, shape_of
 from sim.sensors.meshes.vehicles import Body, Lamp
 from sim.sensors.scene.town import scene_of
 from sim.sensors.weather import Weather
 from sim.sensors.world_view import actors_of, lights_of
 from sim.server.arguments import Pose
+from sim.server.blueprints import Kind
 from sim.server.landscape import things_of
 from sim.server.sensors import Moment
 from sim.server.town import Town
@@ -36,8 +38,8 @@ LAMP_FLAGS = ((2, Lamp.HEAD), (4, Lamp.HEAD), (8, Lamp.BRAKE), (16, Lamp.RIGHT),
 """Bits of VehicleLightState and the lamps they switch on."""
 
 
-Place = tuple[int, Pose, int, int, float]
-"""Where cameras are the same: parent (0 none), pose (relative to it), width, height, field of view."""
+Place = tuple[int, Pose, int, int, float, Lens]
+"""Where cameras are the same: parent (0 none), pose (relative to it), width, height, field of view, lens."""
 
 
 @dataclass
@@ -48,8 +50,8 @@ class _Shared:
     found: dict[str, NDArray] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     expected: set[str] = field(default_factory=set)
-    develop: tuple[float, float, float] = (0.0, 0.675, 2.2)
-    """Exposure, bloom and gamma of the colour camera."""
+    develop: tuple[float, float, float, float] = (0.0, 0.675, 2.2, Camera.noise)
+    """Exposure, bloom, gamma and noise of the colour camera."""
 
 
 class Stage:
@@ -77,22 +79,23 @@ class Stage:
             shared.expected, shared.asked = shared.asked, set()
         shared.asked |= set(outputs)
         if "rgb" in outputs:
-            if shared.develop != (camera.exposure, camera.bloom, camera.gamma):
+            look = camera.exposure, camera.bloom, camera.gamma, camera.noise
+            if shared.develop != look:
                 shared.found.pop("rgb", None)
-            shared.develop = camera.exposure, camera.bloom, camera.gamma
+            shared.develop = look
         if not set(outputs) <= set(shared.found):
             wanted = (shared.asked | shared.expected) - set(shared.found)
-            exposure, bloom, gamma = shared.develop
+            exposure, bloom, gamma, noise = shared.develop
             with all_threads():
                 shared.found |= self.renderer.render(
-                    replace(camera, exposure=exposure, bloom=bloom, gamma=gamma), self.actors(moment),
+                    replace(camera, exposure=exposure, bloom=bloom, gamma=gamma, noise=noise), self.actors(moment),
                     self.weather(moment), lights_of(moment.episode.world.state), sorted(wanted), moment.elapsed,
                     moment.episode.ticks,
                 )  # fmt: skip
         return shared.found
 
     def actors(self, moment: Moment) -> Actors:
-        """Vehicles and walkers of the tick, with the ids, paint and lamps of the server's actors."""
+        """Vehicles, walkers and props of the tick, with the ids, paint and lamps of the server's actors."""
         if self._frame == moment.frame:
             return self._actors
         self._frame = moment.frame
@@ -101,17 +104,20 @@ class Stage:
         found = actors_of(state, self._town.tables, 0, self.weather(moment))
         who = [bodies.of_vehicle.get(int(i)) for i in np.flatnonzero(state.vehicles.mode[0] != f.ABSENT)]
         who += [bodies.of_walker.get(int(i)) for i in np.flatnonzero(state.walkers.mode[0] != f.ABSENT)]
-        ids, paint, lamps = found.id.copy(), found.paint.copy(), found.lamps.copy()
+        who += [bodies.of_prop.get(int(i)) for i in np.flatnonzero(state.statics.mode[0] != f.ABSENT)]
+        ids, kind, paint, lamps = found.id.copy(), found.kind.copy(), found.paint.copy(), found.lamps.copy()
         for row, actor in enumerate(who):
             if actor is None:
                 continue
             ids[row] = 1 + (actor.id - 1) % 32767
+            if actor.kind is Kind.PROP:
+                kind[row], paint[row] = PROP + shape_of(actor.type_id), paint_of(actor.type_id)
             if actor.vehicle is not None:
                 paint[row] = _paint(actor.attributes.get("color", ""), paint[row])
                 for flag, lamp in LAMP_FLAGS:
                     if actor.vehicle.lights & flag:
                         lamps[row] |= LAMP_BITS[lamp]
-        self._actors = replace(found, id=ids, paint=paint, lamps=lamps)
+        self._actors = replace(found, id=ids, kind=kind, paint=paint, lamps=lamps)
         return self._actors
 
     def rays(self, moment: Moment) -> beams.RayCaster:

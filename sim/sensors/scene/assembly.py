@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from sim.sensors.mesh import Builder, Mesh
+from sim.sensors.jit import SERIAL
+from sim.sensors.mesh import Builder, Geometry, Mesh
 from sim.sensors.raster import View
 
 F32 = NDArray[np.float32]
@@ -38,7 +40,7 @@ class Collector:
 class Static:
     """T triangles sorted by cell and level. `first` [cells, LEVELS + 1]: triangle ranges; `low`, `high` [cells, 3]."""
 
-    mesh: Mesh
+    mesh: Geometry
     first: NDArray[np.int64]
     low: F32
     high: F32
@@ -90,20 +92,22 @@ def detail_of(view: View) -> float:
 
 def ranges(begin: NDArray[np.int64], end: NDArray[np.int64]) -> I32:
     """All integers of the half-open ranges, in order."""
-    length = end - begin
-    keep = length > 0
-    begin, length = begin[keep], length[keep]
-    if not len(begin):
-        return np.zeros(0, np.int32)
-    step = np.ones(int(length.sum()), np.int64)
-    starts = np.concatenate([[0], np.cumsum(length)[:-1]])
-    step[0] = begin[0]
-    step[starts[1:]] = begin[1:] - (begin[:-1] + length[:-1] - 1)
-    return np.cumsum(step).astype(np.int32)
+    out = np.empty(int(np.maximum(end - begin, 0).sum()), np.int32)
+    _count_up(begin, end, out)
+    return out
 
 
-def assemble(parts: Collector) -> Static:
-    """Sort everything into cells."""
+@njit(**SERIAL)
+def _count_up(begin: NDArray[np.int64], end: NDArray[np.int64], out: I32) -> None:
+    n = 0
+    for k in range(len(begin)):
+        for value in range(begin[k], end[k]):
+            out[n] = value
+            n += 1
+
+
+def assemble(parts: Collector) -> tuple[Static, Mesh]:
+    """Sort everything into cells; also the same triangles with their looks."""
     levels: list[Mesh] = []
     for level in range(LEVELS):
         builder = Builder()
@@ -149,4 +153,4 @@ def assemble(parts: Collector) -> Static:
 
     mesh = Mesh(position, normal, np.ascontiguousarray(face[order]), joined("uv"), joined("material"),
                 joined("semantic"), joined("instance"), joined("color"))  # fmt: skip
-    return Static(mesh, table, box_low, box_high)
+    return Static(mesh.bare(), table, box_low, box_high), mesh

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.roads.network import RoadNetwork
-from sim.sensors.actors import Templates, make_templates
 from sim.sensors.bvh import Tree
 from sim.sensors.lights import LampGrid
 from sim.sensors.mesh import Builder
 from sim.sensors.noise import make_textures
+from sim.sensors.records import records
 from sim.sensors.scene import ground, markings
 from sim.sensors.scene.assembly import Collector, Static, assemble
 from sim.sensors.scene.dressing import dress
+from sim.sensors.templates import Templates, make_templates
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -26,19 +27,17 @@ I32 = NDArray[np.int32]
 class Scene:
     """A town ready to be rendered; shared by any number of cameras and lidars (they only read it).
 
-    Attribute arrays (`uv`, `material`, ...) hold the static triangles, then the templates'. `light_position` [S, 3]:
-    where the traffic lights stand, in the order of the network's lights.
+    `records` (see sim.sensors.records), `semantic` and `instance` [T] hold the static triangles, then the templates'.
+    `light_position` [S, 3]: where the traffic lights stand, in the order of the network's lights.
     """
 
     static: Static
     templates: Templates
     lamps: LampGrid
     light_position: F32
-    uv: F32
-    material: I32
+    records: F32
     semantic: NDArray[np.uint8]
     instance: I32
-    color: F32
     textures: F32
 
     @property
@@ -57,35 +56,31 @@ class Scene:
         return Tree.of(self.static.mesh.position, self.static.mesh.face[self.lidar_ids])
 
     @cached_property
-    def template_trees(self) -> tuple[F32, I32, F32, I32, I32]:
-        """Boxes, links, corners, order of all templates' trees one after another, and offsets [n, 2]."""
+    def template_trees(self) -> tuple[F32, I32, F32, I32, I32, I32]:
+        """Nodes, children, corners, order of all templates' trees in one, then root and first triangle of each."""
         t = self.templates
-        trees = [
+        whole, roots = Tree.joined([
             Tree.of(t.mesh.position[t.vertex[k] : t.vertex[k + 1]], t.mesh.face[t.triangle[k] : t.triangle[k + 1]])
             for k in range(len(t.low))
-        ]
-        node = np.cumsum([0, *(len(x.boxes) for x in trees)])[:-1]
-        offsets = np.stack([node, t.triangle[:-1]], 1).astype(np.int32)
-        return (
-            np.concatenate([x.boxes for x in trees]), np.concatenate([x.links for x in trees]),
-            np.concatenate([x.corners for x in trees]), np.concatenate([x.order for x in trees]), offsets,
-        )  # fmt: skip
+        ])  # fmt: skip
+        return whole.nodes, whole.children, whole.corners, whole.order, roots, t.triangle[:-1].astype(np.int32)
 
     def nbytes(self) -> int:
         """Bytes of the arrays that the cameras read."""
         m, t = self.static.mesh, self.templates.mesh
-        arrays = (m.position, m.normal, m.face, t.position, t.normal, t.face, self.uv, self.material, self.semantic,
-                  self.instance, self.color, self.textures)  # fmt: skip
+        arrays = (m.position, m.normal, m.face, t.position, t.normal, t.face, self.records, self.semantic,
+                  self.instance, self.textures)  # fmt: skip
         return sum(a.nbytes for a in arrays)
 
 
-def _join(static: Static, templates: Templates, lamps: list[NDArray], lights: NDArray) -> Scene:
-    s, t = static.mesh, templates.mesh
+def _join(parts: Collector, lamps: list[NDArray], lights: NDArray) -> Scene:
+    static, s = assemble(parts)
+    templates = make_templates()
+    t = templates.mesh
     return Scene(
-        static, templates, LampGrid.of(np.array(lamps, np.float32)), lights.astype(np.float32),
-        np.concatenate([s.uv, t.uv]), np.concatenate([s.material, t.material]),
+        static, templates, LampGrid.of(np.array(lamps, np.float32)), lights.astype(np.float32), records(s, t),
         np.concatenate([s.semantic, t.semantic]).astype(np.uint8), np.concatenate([s.instance, t.instance]),
-        np.concatenate([s.color, t.color]), make_textures(),
+        make_textures(),
     )  # fmt: skip
 
 
@@ -100,12 +95,12 @@ def scene_of(network: RoadNetwork, seed: int = 0) -> Scene:
     markings.crossings(painted, _crossings(network), laid.roadway, tables)
     parts = Collector([laid.mesh.build(), painted.build()])
     dressing, lights = dress(parts, laid, network, seed)
-    return _join(assemble(parts), make_templates(), dressing.lamps, lights)
+    return _join(parts, dressing.lamps, lights)
 
 
 def scene_of_mesh(builder: Builder) -> Scene:
     """A scene of one hand-made mesh, without lamps or lights: test rooms and calibration targets."""
-    return _join(assemble(Collector([builder.build()])), make_templates(), [], np.zeros((0, 3)))
+    return _join(Collector([builder.build()]), [], np.zeros((0, 3)))
 
 
 def _crossings(network: RoadNetwork) -> list[tuple[NDArray, NDArray, float]]:

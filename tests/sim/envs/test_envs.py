@@ -136,6 +136,37 @@ def test_plan_observation_is_that_of_the_contract() -> None:
             np.testing.assert_allclose(encode_plan(env.batch.scene(w).ego, plan), obs[w], atol=1e-6)
 
 
+def test_a_camera_observation_is_a_picture_and_what_the_car_knows() -> None:
+    from sim.envs.observation import SCENE
+
+    more = {"observation": "camera", "image_width": 64, "image_height": 40, "traffic": 0.5, "blocked": 0.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        env = gymnasium.make("throttle/Urban-v0", **more)
+        check_env(env.unwrapped, skip_render_check=True)
+        check_sb3(env)
+    vector = gymnasium.make_vec("throttle/Urban-v0", num_envs=2, vectorization_mode="vector_entry_point", **more)
+    sb3 = sim.envs.make_sb3("throttle/Urban-v0", worlds=2, seed=4, **more)
+    numbers = sim.envs.make_sb3("throttle/Urban-v0", worlds=2, seed=4, traffic=0.5)
+    numbers.reset()
+    one, many, same = env.reset(seed=4)[0], vector.reset(seed=4)[0], sb3.reset()
+    assert env.observation_space.contains(one)
+    assert vector.observation_space.contains(many)
+    first = one["image"].astype(int)
+    assert first.std() > 15, "a street, not a blank"
+    for action in drive(15, 2):
+        action[:, 0] = 0.8
+        one, many, same = env.step(action[0])[0], vector.step(action)[0], sb3.step(action)[0]
+        plain = numbers.step(action)[0]
+    for name in ("image", "state"):
+        assert np.array_equal(one[name], many[name][0])
+        assert np.array_equal(many[name], same[name])
+    assert np.array_equal(one["state"], np.concatenate([plain[0, SCENE["ego"]], plain[0, SCENE["route"]]]))
+    assert np.abs(one["image"] - first).mean() > 5, "it has moved"
+    night = gymnasium.make("throttle/Urban-v0", weather="ClearNight", **more).reset(seed=4)[0]["image"]
+    assert night.mean() < first.mean() - 20
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -144,6 +175,9 @@ def test_plan_observation_is_that_of_the_contract() -> None:
         ({"town": "Atlantis"}, "Atlantis"),
         ({"colour": 1}, "colour"),
         ({"route_length": "long"}, "route_length"),
+        ({"observation": "sonar"}, "observation"),
+        ({"weather": "Frogs"}, "Frogs"),
+        ({"image_width": 5}, "image_width"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], word: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from contracts import UserError
 from sim.sensors.actors import WALKER, Actors, rotations
-from sim.sensors.camera import Camera, Renderer, encode_depth, encode_instance
+from sim.sensors.camera import Camera, Renderer
+from sim.sensors.encodings import encode_depth, encode_instance
 from sim.sensors.labels import Tag, boxes_2d
 from sim.sensors.meshes.vehicles import DESIGNS, Body
 from sim.sensors.weather import PRESETS
