@@ -102,7 +102,8 @@ class CarlaUrbanEnv(gymnasium.Env[F32, F32]):
             raise UserError("client: an environment needs a fixed step (delta)")
         self.dt, self.vehicle, self.traffic = config.delta, vehicle, traffic
         self.task = make_urban(route_length=route_length, time_limit=time_limit, dt=self.dt, traffic=0.0, walkers=0.0)
-        self.observation_space, self.action_space = Observer(self.task).space, action_space()
+        self.observation_space = Observer(self.task).space
+        self.action_space = action_space()  # type: ignore[assignment]
         self.metadata = {**self.metadata, "render_fps": round(1.0 / self.dt)}
         self._pictures: queue.Queue[Any] = queue.Queue()
         self._camera: Any = None

@@ -42,7 +42,8 @@ class DrivingEnv(gymnasium.Env[Observation, F32]):
         self.metadata = {**self.metadata, "render_fps": round(1.0 / task.config.dt)}
         self.batch = DrivingBatch(task, 1)
         self.observer = Observer(task)
-        self.observation_space, self.action_space = self.observer.space, action_space()
+        self.observation_space = self.observer.space
+        self.action_space = action_space()  # type: ignore[assignment]
         self._seeded = False
 
     def reset(

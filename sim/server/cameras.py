@@ -75,9 +75,7 @@ class Picture(Rendered):
         if width * height > MAX_PIXELS:
             raise CallError(f"{sensor.type_id}: {width} x {height} is more than {MAX_PIXELS} pixels")
         processed = sensor.attributes.get("enable_postprocess_effects", "true").lower() != "false"
-        lens = Lens(
-            **{name: number(f"lens_{name}", field.default) for name, field in Lens.__dataclass_fields__.items()}
-        )
+        lens = Lens(**{name: number(f"lens_{name}", value) for name, value in vars(Lens()).items()})
         self._camera = Camera(
             width=width, height=height, fov=number("fov", 90.0), exposure=_exposure(sensor), lens=lens,
             bloom=number("bloom_intensity", 0.675) if processed else 0.0, gamma=number("gamma", 2.2),
