@@ -1,7 +1,7 @@
 """Running one compiled pass on as many threads as torch uses: torch's own, where that can be done.
 
 After each of its operations torch's OpenMP threads go on spinning for a while, waiting for the next one. Threads of
-our own would have to share the cores with them (measured: half as fast). So the pass is handed to the same team,
+our own would have to share the cores with them. So the pass is handed to the same team,
 through the same OpenMP library that torch has loaded. Where torch has none, a pool of Python threads does it (a pass
 releases the GIL). Numba's own threads are not used, because one of its threading layers aborts the process when two
 Python threads meet in it.
