@@ -45,6 +45,8 @@ def test_report_becomes_route() -> None:
     assert (route.scenario_timeout, route.yield_emergency) == (1, 2)
     expected = 50 * 0.6 * 0.7 * 0.8**2 * 0.7**3 * 0.9 * (1 - 0.3 * 0.25) ** 2
     assert route_score(route, "carla-lb-2.0") == pytest.approx(expected)
+    there = to_route({**report, "completion": 0.993, "completed": 1})
+    assert (there.completion, there.finished) == (1.0, True), "a target reached is the whole route"
 
 
 def test_trained_cartpole_beats_constant_and_films(tmp_path: Path) -> None:
