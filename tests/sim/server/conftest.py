@@ -77,7 +77,7 @@ class Bare:
     def __init__(self, port: int) -> None:
         self.port = port
         self.sock = socket.create_connection(("127.0.0.1", port), 10)
-        self.sock.settimeout(10)
+        self.sock.settimeout(300)  # the first call that needs the scene waits for it
         self._unpacker = msgpack.Unpacker(raw=False)
         self._number = 0
 

@@ -20,7 +20,6 @@ def stream_of(sensor: list[object]) -> int:
 def test_the_first_camera_delays_its_own_tick_alone(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, *QUICK)
     bare, other = Bare(server.port), Bare(server.port)
-    bare.sock.settimeout(400)
     clock = bare.subscribe(1)
     camera = bare.spawn("sensor.camera.depth", 0.0, 0.0, 2.0)
     frames = [clock.frame() for _ in range(3)]
