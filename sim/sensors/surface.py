@@ -38,8 +38,13 @@ def _ground(env, tex, m, r, g, b, x, y, z, tu, tv, level, fg):
     share = f32(1.0)
     if m == GRASS:
         n1 = noise(tex, 0, x * 0.011, y * 0.011, level - 6.5)
-        n2 = noise(tex, 1, x * 0.7, y * 0.7, level - 1.0)
-        n3 = noise(tex, 2, x * 0.35, y * 0.35, level - 2.0)
+        # from far their tiles would show as a grid
+        n2 = f32(0.5)
+        n3 = f32(0.5)
+        tufts = smooth(0.12, 0.06, fg)
+        if tufts > 0.0:
+            n2 += (noise(tex, 1, x * 0.7, y * 0.7, level - 1.0) - 0.5) * tufts
+            n3 += (noise(tex, 2, x * 0.35, y * 0.35, level - 2.0) - 0.5) * tufts
         k = 0.45 + 0.70 * n1 + 0.85 * (n2 - 0.5) + 0.40 * (n3 - 0.5)
         dry = smooth(0.45, 0.75, noise(tex, 2, x * 0.023, y * 0.023, level - 5.0))
         return (
