@@ -42,6 +42,10 @@ class Course:
     densities: list[float] = field(default_factory=lambda: [3.0, 6.0, 12.0])
     """Vehicles for each kilometre of lane: light, normal and dense traffic."""
     routes: int = 10
+    walkers: int = 24
+    """Pedestrians in each world."""
+    jaywalk: float = 0.2
+    """How often each steps onto the road where it should not, per minute."""
     seed: int = 0
     dt: float = 0.1
     limit: float = 300.0
@@ -54,6 +58,8 @@ class Course:
             raise UserError(f"course.routes must be from 1 to 10000, got {self.routes}")
         if not 0 <= self.seed < 1 << 20:
             raise UserError(f"course.seed must be from 0 to {(1 << 20) - 1}, got {self.seed}")
+        if not 0 <= self.walkers <= 1000 or not 0 <= self.jaywalk <= 60:
+            raise UserError("course.walkers must be from 0 to 1000 and course.jaywalk from 0 to 60")
 
 
 def baselines() -> dict[str, BatchPlanner]:
@@ -76,7 +82,10 @@ def make_batch(course: Course, town: str, density: float) -> Batch:
     """The worlds of one town and density, about to start; the same for every planner."""
     network = load(town)
     routes = named_routes(network, course.split, course.routes, course.seed)
-    config = BatchConfig(density=density, seed=SEED + 1000 * course.seed, dt=course.dt, limit=course.limit)
+    config = BatchConfig(
+        density=density, walkers=course.walkers, jaywalk=course.jaywalk, seed=SEED + 1000 * course.seed, dt=course.dt,
+        limit=course.limit,
+    )  # fmt: skip
     return Batch(network, routes, config)
 
 

@@ -21,6 +21,7 @@ from planning.evaluate import (
     drive_course,
     film,
     infractions,
+    make_batch,
     robustness,
     sensitivity,
     together,
@@ -46,6 +47,14 @@ def test_the_baselines_rank_as_they_should_and_the_worst_route_is_filmed(tmp_pat
     film(tmp_path / "film.mp4", baselines()["constant velocity"], COURSE, outcome, world, size=128, seconds=5.0)
     video = cv2.VideoCapture(str(tmp_path / "film.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= 20
+
+
+def test_pedestrians_of_a_course_are_those_that_it_names() -> None:
+    crowded = make_batch(Course(towns=["Alder"], routes=1, walkers=60, jaywalk=3.0), "Alder", 3.0)
+    assert crowded.world.state.walkers.x.shape[1] == 60
+    assert crowded.world.config.jaywalk == 3.0
+    with pytest.raises(UserError, match=r"course\.walkers"):
+        Course(walkers=-1)
 
 
 def test_driving_again_gives_the_same_numbers() -> None:
