@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
@@ -20,7 +22,7 @@ def augment(image: Tensor, target: Target, config: DataConfig, seed: int) -> tup
     and whom a light binds is not known any more.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed keeps a stack trace for each device, each time
         target = dict(target)
         if config.zoom and torch.rand(()) < 0.7:
             image, target = _zoom(image, target, 1 + config.zoom * float(torch.rand(())))
@@ -33,6 +35,7 @@ def augment(image: Tensor, target: Target, config: DataConfig, seed: int) -> tup
         return image, target
 
 
+@functools.cache
 def _colours(share: float) -> v2.ColorJitter:
     return v2.ColorJitter(brightness=share, contrast=share, saturation=share)
 

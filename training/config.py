@@ -10,7 +10,7 @@ from contracts import UserError
 
 OptimizerName = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "linear", "cosine", "step"]
-Precision = Literal["32", "16-mixed", "bf16-mixed"]
+Precision = Literal["32", "16-mixed", "bf16-mixed", "auto"]
 Strategy = Literal["single", "ddp", "fsdp"]
 INF = math.inf
 TINY = 1e-12  # the least value of what must be above 0
@@ -53,6 +53,8 @@ class TrainConfig:
     accumulate: int = 1
     """Passes whose gradients one optimiser step adds up (their mean)."""
     precision: Precision = "32"
+    """auto: bf16-mixed where the device computes it at more than the speed of 32 (processors with avx512_bf16 or amx,
+    GPUs since Ampere), else 32."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1
     """Processes, each with a device (a GPU, or the CPU with the gloo backend)."""

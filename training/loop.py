@@ -129,6 +129,19 @@ def _fit(
     )
 
 
+def precision_of(config: TrainConfig) -> str:
+    """The precision that `config` trains in on this machine."""
+    if config.precision != "auto":
+        return config.precision
+    if config.accelerator != "cpu" and torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # torch has no public way to ask; its bf16 kernels run without these instructions too, slower than 32 bits
+        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        fast = any(getattr(torch.cpu, name, lambda: False)() for name in names)
+    return "bf16-mixed" if fast else "32"
+
+
 def _trainer(config: TrainConfig, watch: Watch) -> lightning.Trainer:
     strategy: Any = "auto"
     backend = "nccl" if config.accelerator != "cpu" and torch.cuda.is_available() else "gloo"
@@ -141,7 +154,7 @@ def _trainer(config: TrainConfig, watch: Watch) -> lightning.Trainer:
             save_distributed_checkpoint=False,
             process_group_backend=backend,
         )
-    precision: Any = config.precision
+    precision: Any = precision_of(config)
     return lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
