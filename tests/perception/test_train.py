@@ -90,10 +90,11 @@ def test_a_killed_training_goes_on_to_the_last_bit(data: Path, tmp_path: Path) -
     assert rows(tmp_path / "part" / "clip_perception.csv") == rows(tmp_path / "whole" / "clip_perception.csv")
 
 
-def test_two_processes_learn_as_one(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+def test_two_processes_learn_as_one(strategy: str, data: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"model": {"norm": "group"}, "steps": 2, "optimizer": "sgd"}
     one = run_training(tmp_path / "one", plain(config(data, **options)))
-    two = run_training(tmp_path / "two", plain(config(data, **options, devices=2, strategy="ddp")))
+    two = run_training(tmp_path / "two", plain(config(data, **options, devices=2, strategy=strategy)))
     norms = [[float(r["norm"]) for r in rows(tmp_path / n / "clip_perception.csv")] for n in ("one", "two")]
     assert norms[1] == pytest.approx(norms[0], rel=1e-3)
     mine, other = load_weights(one.checkpoint), load_weights(two.checkpoint)  # type: ignore[arg-type]

@@ -25,6 +25,7 @@ from clipping.testing import audit
 from contracts import UserError
 from throttle.runs import list_checkpoints
 from training.data import draws
+from training.loop import precision_of
 from training.optim import lr_share
 
 
@@ -119,6 +120,10 @@ def test_accumulation_is_a_larger_batch_and_bf16_trains(tmp_path: Path) -> None:
     half, _ = train(tmp_path / "half", precision="bf16-mixed", steps=30)
     assert half.state == "finished"
     assert math.isfinite(half.last["error"])
+    assert precision_of(config(precision="auto")) in ("32", "bf16-mixed")
+    chosen, _ = train(tmp_path / "chosen", precision="auto", steps=30)
+    by_name, _ = train(tmp_path / "by_name", precision=precision_of(config(precision="auto")), steps=30)
+    assert chosen.final_weights == by_name.final_weights
 
 
 def test_groups_have_their_own_thresholds_and_files(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Search a clipping threshold for a perception network: strategies x thresholds, K-fold over the recorded routes.
 
-    throttle tune perception --perception.data.path datasets/small --perception.train.minutes 2 --trials 8
+    throttle tune perception --perception.data.path datasets/small --perception.train.steps 300 --trials 8
 
 A fold's value is the network's figure (map50, or miou of a segmenter) on the routes that it holds out. Each learning
 rate gets a search of its own, in which the unclipped training is always tried. Stop it or kill it at any moment:
