@@ -29,7 +29,7 @@ WEIGHTS = {
     "semantic": 1.0,
 }  # fmt: skip
 MOST = 100  # objects of a picture
-MEAN, DEVIATION = (105.0, 105.0, 105.0), (60.0, 60.0, 60.0)
+LEAST_CONTRAST = 4.0  # a picture whose levels deviate by less is not stretched further
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -131,13 +131,12 @@ class CentreNet(nn.Module):
         super().__init__()
         self.backbone = Backbone(config)
         self.heads = Heads(config, signs)
-        self.mean: Tensor
-        self.deviation: Tensor
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        x = (images.float() - self.mean) / self.deviation
+        # each picture by its own mean and deviation: night and fog are then less unlike day
+        x = images.float()
+        x = x - x.mean((1, 2, 3), keepdim=True)
+        x = x / x.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_CONTRAST)
         maps: dict[str, Tensor] = self.heads(*self.backbone(x.contiguous(memory_format=torch.channels_last)))
         return maps
 

@@ -37,16 +37,18 @@ class DataConfig:
     """Keep the scaled pictures in memory: 300 kB each at the default size."""
     flip: float = 0.5
     """Augmentation: share of pictures mirrored."""
-    zoom: float = 0.4
-    """Augmentation: pictures are scaled by a factor between 1 and 1 + zoom, and cropped."""
+    zoom: float = 0.6
+    """Augmentation: pictures are scaled by a factor between 1 / (1 + zoom) and 1 + zoom, and cropped or framed."""
     jitter: float = 0.4
     """Augmentation: brightness, contrast and saturation vary by this share."""
+    gamma: float = 1.0
+    """Augmentation: levels of half of the pictures are raised to a power between 1 / (1 + gamma) and 1 + gamma."""
     blur: float = 0.1
     """Augmentation: share of pictures blurred."""
 
     def __post_init__(self) -> None:
         within("data.", self, width=(64, 4096), height=(64, 4096), limit=(0, 1 << 40), flip=(0, 1), zoom=(0, 4),
-               jitter=(0, 1), blur=(0, 1))  # fmt: skip
+               jitter=(0, 1), gamma=(0, 9), blur=(0, 1))  # fmt: skip
         if self.width % 32 or self.height % 32:
             raise UserError(f"data.width and data.height must be multiples of 32, not {self.width} x {self.height}")
 
@@ -93,8 +95,8 @@ class ModelConfig:
 def _train() -> TrainConfig:
     # by steps, not by the clock: the same weights for a seed, however busy the machine is
     return TrainConfig(
-        steps=1500, batch=8, lr=3e-3, weight_decay=1e-3, warmup=60, precision="auto", validate_every=500,
-        checkpoint_every=250,
+        steps=1000, batch=8, lr=3e-3, weight_decay=1e-3, warmup=60, precision="auto", validate_every=500,
+        checkpoint_every=200,
     )  # fmt: skip
 
 

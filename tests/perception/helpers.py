@@ -31,7 +31,7 @@ def config(data: Path, clip: ClipConfig | None = None, model: dict[str, Any] | N
 
 def plain(settings: PerceptionConfig) -> PerceptionConfig:
     """Without augmentation."""
-    return replace(settings, data=replace(settings.data, flip=0.0, zoom=0.0, jitter=0.0, blur=0.0))
+    return replace(settings, data=replace(settings.data, flip=0.0, zoom=0.0, jitter=0.0, gamma=0.0, blur=0.0))
 
 
 def run_training(path: Path, settings: PerceptionConfig, resume: bool = False, stop: Any = None) -> Result:
