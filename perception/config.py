@@ -95,7 +95,7 @@ class ModelConfig:
 def _train() -> TrainConfig:
     # by steps, not by the clock: the same weights for a seed, however busy the machine is
     return TrainConfig(
-        steps=1000, batch=8, lr=3e-3, weight_decay=1e-3, warmup=60, precision="auto", validate_every=500,
+        steps=800, batch=8, lr=3e-3, weight_decay=1e-3, warmup=60, precision="auto", validate_every=400,
         checkpoint_every=200,
     )  # fmt: skip
 
