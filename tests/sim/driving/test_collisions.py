@@ -29,7 +29,7 @@ def test_a_collision_counts_where_the_ego_moved(before: float, after: float, cou
             time=0.05 * step, pose=np.array([x, y, z, 0.0, 0.0, yaw], np.float32), ego=Ego(speed, 0.0, 0.0, 0.0),
             velocity_of_ego=np.zeros(2, np.float32), id=np.zeros(0, np.int64), kind=np.zeros(0, np.int32),
             place=np.zeros((0, 3), np.float32), yaw=np.zeros(0, np.float32), velocity=np.zeros((0, 2), np.float32),
-            half_extent=np.zeros((0, 3), np.float32),
+            half_extent=np.zeros((0, 3), np.float32), on_duty=np.zeros(0, np.bool_),
             lights=np.zeros(len(network.lane_tables().light_signal), np.int32), collisions=hits,
         )  # fmt: skip
         tracker.update(around)
