@@ -27,9 +27,29 @@ from planning.scenes import (
 
 AHEAD = (1.0, 2.0, 4.0)
 """Seconds for which an object's place on the route is also told, had it gone straight on."""
-EGO_FEATURES = 19
-OBJECT_FEATURES = 26 + len(ObjectClass) + 2 * len(AHEAD)
+EGO_FEATURES = 23
+OBJECT_FEATURES = 28 + len(ObjectClass) + 3 * len(AHEAD)
 POINT_FEATURES = 4
+SIDE_ACCELERATION, SLOW_DOWN = 3.4, 2.4
+"""m/s^2 across in bends and of slowing down for them, of the speed that a bend is said to allow."""
+URGE, COMFORT, HEADWAY, MIN_GAP = 3.3, 3.2, 1.0, 2.0
+"""IDM's m/s^2, m/s^2, s and m, of the gap that is said to be wished (Treiber, Hennecke, Helbing 2000)."""
+
+
+def squash(speed: Tensor) -> Tensor:
+    """A speed, m/s, of either sign, so that a motorway's is not far from a street's: linear below 3 m/s, then log."""
+    return (speed / 3.0).asinh()
+
+
+def bend_speed(route: Tensor) -> Tensor:
+    """[B] m/s that the bends of routes [B, R, 2], points 1 m apart, allow now, braking evenly on the way to them."""
+    points = route[:, ::2]
+    way = points[:, 1:] - points[:, :-1]
+    way = way / way.norm(dim=-1, keepdim=True).clamp_min(1e-3)
+    turn = way[:, :-1, 0] * way[:, 1:, 1] - way[:, :-1, 1] * way[:, 1:, 0]
+    square = SIDE_ACCELERATION / (turn.abs() / 2.0).clamp_min(1e-3)
+    distance = 2.0 * torch.arange(1, turn.shape[1] + 1, dtype=route.dtype, device=route.device)
+    return (square + 2.0 * SLOW_DOWN * distance).amin(1).sqrt()
 
 
 def on_route(points: Tensor, route: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,12 +98,17 @@ def ego_features(scenes: Scenes) -> Tensor:
     heading = heading / heading.norm(dim=-1, keepdim=True).clamp_min(1e-3)
     beside = heading[:, 1] * route[:, 0, 0] - heading[:, 0] * route[:, 0, 1]
     light = torch.nn.functional.one_hot(scenes.light, len(LightState)).to(ego.dtype)
+    to_limit, to_bend = limit - speed, bend_speed(route) - speed
     columns = [
-        speed / 10.0,
+        squash(speed),
         ego[:, LENGTH] / 5.0,
         ego[:, WIDTH] / 2.0,
-        limit / 15.0,
-        (limit - speed) / 10.0,
+        squash(limit),
+        (to_limit / 10.0).clamp(-1.0, 1.0),
+        (to_limit / 2.0).clamp(-1.0, 1.0),
+        (to_bend / 10.0).clamp(-1.0, 1.0),
+        (to_bend / 2.0).clamp(-1.0, 1.0),
+        (torch.minimum(to_limit, to_bend) / 0.5).clamp(-1.0, 1.0),
         (speed < 0.1).to(ego.dtype),
         (1.0 - rest / 60.0).clamp_min(0.0),
         (1.0 - rest / 20.0).clamp_min(0.0),
@@ -120,14 +145,15 @@ def object_features(scenes: Scenes) -> Tensor:
     gap = here - reach_along - nose
     room = beside[:, 0].abs() - reach_beside - 0.5 * ego[:, WIDTH : WIDTH + 1]
     closing = speed - with_route
-    ahead = (gap > -2.0 * nose).to(ego.dtype)
+    in_way = ((gap > -2.0 * nose) & (room < 0.4)).to(ego.dtype)
+    wished = (MIN_GAP + HEADWAY * speed + speed * closing / (2.0 * (URGE * COMFORT) ** 0.5)).clamp_min(MIN_GAP)
     columns = [
         centre[..., 0] / 30.0,
         centre[..., 1] / 15.0,
         cos,
         sin,
-        velocity[..., 0] / 10.0,
-        velocity[..., 1] / 5.0,
+        squash(velocity[..., 0]),
+        squash(velocity[..., 1]),
         half[..., 0] / 3.0,
         half[..., 1],
         objects[..., 7],
@@ -135,22 +161,28 @@ def object_features(scenes: Scenes) -> Tensor:
         beside[:, 0].clamp(-20.0, 20.0) / 5.0,
         turn_cos,
         turn_sin,
-        with_route / 10.0,
-        across / 5.0,
+        squash(with_route),
+        squash(across),
         (gap / 30.0).clamp(-1.0, 2.0),
         (1.0 - gap.abs() / 8.0).clamp_min(0.0),
         (room / 4.0).clamp(-1.0, 2.0),
         (1.0 - room / 1.0).clamp(0.0, 1.0),
-        (room < 0.4).to(ego.dtype) * ahead,
-        closing / 10.0,
-        ((room < 0.4).to(ego.dtype) * ahead) * (closing.clamp_min(0.0) / gap.clamp_min(1.0)).clamp_max(1.0),
+        in_way,
+        squash(closing),
+        in_way * (closing.clamp_min(0.0) / gap.clamp_min(1.0)).clamp_max(1.0),
+        in_way * (closing.clamp_min(0.0).square() / (2.0 * gap.clamp_min(0.5)) / 4.0).clamp_max(3.0),
+        in_way * (wished / gap.clamp_min(1.0)).clamp_max(2.0),
         (gap.clamp_min(0.0) / (speed + 1.0) / 5.0).clamp_max(2.0),
         (room.clamp_min(0.0) / (across.abs() + 0.5) / 5.0).clamp_max(2.0) * across.sign() * -beside[:, 0].sign(),
         (velocity.square().sum(-1) < 0.25).to(ego.dtype),
         torch.ones_like(here),
     ]
-    for k in range(1, len(AHEAD) + 1):
-        columns += [(along[:, k] / 30.0).clamp(-2.0, 3.0), beside[:, k].clamp(-20.0, 20.0) / 5.0]
+    for k, seconds in enumerate(AHEAD, 1):
+        columns += [
+            (along[:, k] / 30.0).clamp(-2.0, 3.0),
+            ((along[:, k] - speed * seconds) / 30.0).clamp(-2.0, 2.0),  # from the ego, had it gone on, too
+            beside[:, k].clamp(-20.0, 20.0) / 5.0,
+        ]
     kind = torch.nn.functional.one_hot(scenes.kind.clamp_min(0), len(ObjectClass)).to(ego.dtype)
     return torch.cat([torch.stack(columns, -1), kind], -1)
 
