@@ -21,6 +21,8 @@ from sim.server.simulation import Manager, Simulation, say
 STALL_SECONDS = 0.15
 ANNOUNCED_STALL = 2.0
 """Seconds from the announcement of a tick."""
+UNANNOUNCED = 2
+"""Ticks without an announcement after which it is another client that ticks, one that announces nothing."""
 STREAK = 2
 """Ticks in a row that had their batch before a missing one means a stall."""
 POKE = b"".join(bytes(msgpack.packb([0, n, "set_synchronous_mode", [n == 1]])) for n in (0, 1))
@@ -56,7 +58,7 @@ class Rescue:
             return False
         if self._poked or self.held or sim.batches or sim.looks:
             return False
-        if sim.announcer is None:
+        if sim.announcer is None or sim.frame - sim.announced_frame > UNANNOUNCED:
             return monotonic() - self._last_tick > STALL_SECONDS
         return sim.announced is not None and monotonic() - sim.announced > ANNOUNCED_STALL
 

@@ -75,6 +75,8 @@ class Simulation:
         self.announcer: Caller | None = None
         """The connection that says when a client is about to tick; `announced`: when it last did (monotonic)."""
         self.announced: float | None = None
+        self.announced_frame = 0
+        """The newest frame from which it said to tick, heard in time or late."""
         self.on_load: list[Callable[[Town], object]] = []
         """Called with the town of each new episode."""
         self._map_changed = True

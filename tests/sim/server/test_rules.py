@@ -263,6 +263,7 @@ def test_a_client_that_announces_its_ticks_may_think_for_long(bare: Bare) -> Non
     bare.call("throttle_will_announce_ticks")
     frame = 0
     for _ in range(4):
+        bare.call("throttle_tick_comes", frame)
         frame = bare.value("tick_cue")
         bare.call("apply_batch", [], False)
     frame = bare.value("tick_cue")
@@ -271,6 +272,11 @@ def test_a_client_that_announces_its_ticks_may_think_for_long(bare: Bare) -> Non
     with pytest.raises(TimeoutError):
         listener.accept()
     bare.call("throttle_tick_comes", frame)
+    listener.accept()[0].close()
+    for _ in range(4):  # a client that announces nothing ticks beside one that announces and is still there
+        bare.value("tick_cue")
+        bare.call("apply_batch", [], False)
+    bare.value("tick_cue")
     listener.accept()[0].close()
     bare.asynchronous()
     bare.value("destroy_traffic_manager", port)
