@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._held_since: float | None = None
         self._promised = False
         self.host = "?"
-        self.ticks = 0
+        self.ticked = -1
         self.asked = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

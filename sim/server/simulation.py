@@ -29,8 +29,8 @@ class Caller(Protocol):
 
     host: str
     """Address of the peer."""
-    ticks: int
-    """Calls of tick_cue so far."""
+    ticked: int
+    """The newest frame that it asked for in synchronous mode, -1 before."""
     asked: int
     """Port of the Traffic Manager that it last asked for."""
 
@@ -63,7 +63,8 @@ class Simulation:
         self.managers: dict[int, Manager] = {}
         self.caller: Caller | None = None
         self.synchronous_owner: Caller | None = None
-        """The connection that turned synchronous mode on."""
+        """The connection that turned synchronous mode on, at the frame `synchronous_since`."""
+        self.synchronous_since = 0
         self.recorder = Recorder()
         self.replayer = Replayer()
         self.custom_map: str | None = None
@@ -113,7 +114,7 @@ class Simulation:
     def set_settings(self, settings: Settings) -> None:
         """Change how time runs."""
         if settings.synchronous and not self.settings.synchronous:
-            self.synchronous_owner = self.caller
+            self.synchronous_owner, self.synchronous_since = self.caller, self.frame
         if not settings.synchronous:
             self.synchronous_owner = None
         self.settings = settings
@@ -166,7 +167,7 @@ class Simulation:
             self.announcer = self.announced = None
         if self.synchronous_owner is caller and self.settings.synchronous:
             self.synchronous_owner = None
-            ticking = [other for other in others if other.ticks]
+            ticking = [other for other in others if other.ticked > self.synchronous_since]
             if ticking:
                 self.synchronous_owner = ticking[0]
             else:

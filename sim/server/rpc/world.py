@@ -42,9 +42,12 @@ def set_episode_settings(sim: Simulation, given: Any) -> int:
 @value
 def tick_cue(sim: Simulation) -> int:
     """Step once in synchronous mode; in asynchronous mode name the frame that the clock will reach next."""
+    if not sim.settings.synchronous:
+        return sim.frame + 1
+    frame = sim.tick()
     if sim.caller is not None:
-        sim.caller.ticks += 1
-    return sim.tick() if sim.settings.synchronous else sim.frame + 1
+        sim.caller.ticked = frame
+    return frame
 
 
 @value

@@ -290,6 +290,10 @@ def msgpack_all(data: bytes) -> list[object]:
 
 
 def test_a_vanished_client_frees_what_it_held(bare: Bare, connect: Connect, server: ServerProcess) -> None:
+    earlier = connect()  # it ticked in a synchronous mode that is over, and stays
+    earlier.synchronous()
+    earlier.value("tick_cue")
+    earlier.asynchronous()
     holder = connect()
     assert holder.value("add_traffic_manager_running", ["127.0.0.1", 8123]) is True
     holder.synchronous()
