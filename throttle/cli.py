@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import itertools
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from contracts import UserError
 
@@ -86,13 +88,26 @@ def _one_line(error: Exception, parser: ArgumentParser) -> NoReturn:
     raise UserError(text) from error
 
 
+class Help(DefaultHelpFormatter):
+    """Paragraphs fill the terminal's width; lists of commands stay a command a line."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = []
+        for paragraph in textwrap.dedent(text).strip().split("\n\n"):
+            for command, lines in itertools.groupby(paragraph.splitlines(), lambda line: line.startswith("throttle ")):
+                parts.append("\n".join(lines) if command else textwrap.fill(" ".join(" ".join(lines).split()), width))
+            parts.append("")
+        return textwrap.indent("\n".join(parts).rstrip(), indent)
+
+
 def make_parser(verb: str) -> tuple[ArgumentParser, ModuleType]:
     """The parser of a verb and the module that runs it; raises KeyError for an unknown verb."""
     module = importlib.import_module(VERBS[verb][0])
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
-        prog=f"throttle {verb}", description=module.__doc__, exit_on_error=False, allow_abbrev=False
-    )
+        prog=f"throttle {verb}", description=module.__doc__, exit_on_error=False, allow_abbrev=False,
+        formatter_class=Help,
+    )  # fmt: skip
     module.add_arguments(parser)
     return parser, module
 

@@ -1,9 +1,9 @@
 """Drive routes of towns not trained in with the whole stack: camera and lidar, perception, planning, control, vehicle.
 
-throttle drive                                                        the expert, to see how it is done
-throttle drive --planner idm                                          true scenes, a lane follower
+throttle drive                            the expert, to see how it is done
+throttle drive --planner idm              true scenes, a lane follower
 throttle drive --perception RUN --planner RUN --control RUN --ablation true
-throttle drive --server 127.0.0.1:2000 --planner RUN                  on a CARLA server that runs
+throttle drive --server 127.0.0.1:2000 --planner RUN   on a CARLA server that runs
 
 Each part can be a run (its folder, its name, or last) or a word. Writes result.json, report.html and a clip of every
 infraction into the run's folder. A route whose server is lost is driven again, or counts as failed; none is dropped.
