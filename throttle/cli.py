@@ -94,8 +94,9 @@ class Help(DefaultHelpFormatter):
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         parts = []
         for paragraph in textwrap.dedent(text).strip().split("\n\n"):
-            for command, lines in itertools.groupby(paragraph.splitlines(), lambda line: line.startswith("throttle ")):
-                parts.append("\n".join(lines) if command else textwrap.fill(" ".join(" ".join(lines).split()), width))
+            for command, group in itertools.groupby(paragraph.splitlines(), lambda line: line.startswith("throttle ")):
+                lines = list(group)
+                parts.append("\n".join(lines) if command else textwrap.fill(" ".join(lines), width))
             parts.append("")
         return textwrap.indent("\n".join(parts).rstrip(), indent)
 
