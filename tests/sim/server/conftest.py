@@ -19,8 +19,7 @@ from typing import Any
 import msgpack
 import pytest
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+ROOT = Path(__file__).parents[3]
 HOME = tempfile.mkdtemp(prefix="carla-home-")
 """The client caches navigation meshes in its home; compiled kernels stay where they are."""
 ENVIRONMENT = {
@@ -31,6 +30,10 @@ ENVIRONMENT = {
 
 QUICK = ("--port", "0", "--prepare", "false")
 """Options of a server that is soon there: the first camera waits for the scene instead."""
+
+
+CLIENT = (sys.executable, "-m", "tests.sim.server.clients")
+"""The real client: then a scenario, the port, and what the scenario takes."""
 
 
 class ServerProcess:
@@ -63,8 +66,8 @@ class ServerProcess:
 def run_client(
     port: int, scenario: str, *arguments: object, timeout: float = 120.0, **variables: str
 ) -> dict[str, Any]:
-    """Run a scenario of clients.py with the real client; returns what it reports. variables: of its environment."""
-    words = [sys.executable, str(HERE / "clients.py"), scenario, str(port), *map(str, arguments)]
+    """Run a scenario of `clients` with the real client; returns what it reports. variables: of its environment."""
+    words = [*CLIENT, scenario, str(port), *map(str, arguments)]
     done = subprocess.run(words, cwd=ROOT, env=ENVIRONMENT | variables, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f"{scenario}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])

@@ -6,12 +6,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.sim.server.conftest import ENVIRONMENT, HERE, ROOT, Bare, ServerProcess, run_client
+from tests.sim.server.conftest import CLIENT, ENVIRONMENT, ROOT, Bare, ServerProcess, run_client
 
 
 def test_first_steps(server: ServerProcess) -> None:
@@ -208,8 +207,9 @@ def test_traffic_manager_drives(server: ServerProcess) -> None:
 
 
 def test_a_killed_client_leaves_a_running_server(server: ServerProcess) -> None:
-    words = [sys.executable, str(HERE / "clients.py"), "hold", str(server.port)]
-    with subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        [*CLIENT, "hold", str(server.port)], cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None
         held = holder.stdout.readline()
         while not held.startswith("{"):

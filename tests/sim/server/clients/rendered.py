@@ -1,0 +1,72 @@
+"""Sensors that look at the scene: cameras, lidars, radar."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import Any
+
+import carla
+
+from tests.sim.server.clients.common import car, connect, scenario
+
+
+@scenario
+def pictures(port: int) -> dict[str, Any]:
+    """Every rendered sensor, decoded by the client, matched to its tick."""
+    import numpy as np
+
+    client, world = connect(port)
+    client.set_timeout(300.0)
+    library = world.get_blueprint_library()
+    vehicle = car(world)
+    point = vehicle.get_transform()
+    point.location += point.get_forward_vector() * 12.0
+    point.location.z += 0.3
+    other = world.spawn_actor(library.find("vehicle.audi.tt"), point)
+    got: dict[str, list[Any]] = defaultdict(list)
+    sensors = []
+    for name in (
+        "camera.rgb", "camera.depth", "camera.semantic_segmentation", "camera.instance_segmentation", "camera.normals",
+        "camera.optical_flow", "camera.dvs", "lidar.ray_cast", "lidar.ray_cast_semantic", "other.radar",
+    ):  # fmt: skip
+        blueprint = library.find(f"sensor.{name}")
+        if name.startswith("camera"):
+            blueprint.set_attribute("image_size_x", "160")
+            blueprint.set_attribute("image_size_y", "96")
+        elif name.startswith("lidar"):
+            blueprint.set_attribute("range", "60")
+        place = carla.Transform(carla.Location(x=0.2, z=1.9))
+        sensor = world.spawn_actor(blueprint, place, attach_to=vehicle)
+        sensor.listen(lambda data, name=name: got[name].append(data))
+        sensors.append(sensor)
+    frames = [world.tick() for _ in range(4)]
+    time.sleep(0.5)
+
+    def pixels(name: str) -> Any:
+        image = got[name][-1]
+        return np.frombuffer(image.raw_data, np.uint8).reshape(image.height, image.width, 4).astype(int)
+
+    tags, depth, colour = pixels("camera.semantic_segmentation"), pixels("camera.depth"), pixels("camera.rgb")
+    metres = (depth[..., 2] + 256 * depth[..., 1] + 65536 * depth[..., 0]) / (2**24 - 1) * 1000
+    seen = (tags[..., 2] == 14) & (np.arange(96)[:, None] < 70) & (np.abs(np.arange(160) - 80)[None] < 25)
+    points = got["lidar.ray_cast_semantic"][-1]
+    result = {
+        "frames": {name: [d.frame for d in rows] == frames for name, rows in got.items()},
+        "tags": sorted(set(tags[..., 2].ravel().tolist())),
+        "car_depth": float(np.median(metres[seen])) if seen.any() else None,
+        "colours": float(colour[..., :3].std()),
+        "instances": int(
+            np.bincount((pixels("camera.instance_segmentation")[..., 1]).ravel(), minlength=256)[other.id & 255]
+        ),
+        "lidar_points": [len(d) for d in got["lidar.ray_cast"]],
+        "lidar_channels": got["lidar.ray_cast"][-1].channels,
+        "lidar_sees": other.id in [p.object_idx for p in points],
+        "radar": len(got["other.radar"][-1]),
+        "radar_depths": [d.depth for d in got["other.radar"][-1]][:5],
+    }
+    for sensor in sensors:
+        sensor.stop()
+        sensor.destroy()
+    world.apply_settings(carla.WorldSettings())
+    return result
