@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.server.arguments import Pose, Vec
 from sim.server.blueprints import Blueprint, Kind
 from sim.server.errors import CallError, Gone
 from sim.server.frames import compose, wrap_degrees
 from sim.server.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from sim.server.arms import Arm
+    from sim.server.rays import Rays
 
 TOMBSTONES = 4096
 """Destroyed actors that are remembered."""
@@ -49,8 +53,14 @@ class WalkerData:
 
     direction: Vec = field(default_factory=lambda: Vec(1.0, 0.0, 0.0))
     speed: float = 0.0
+    slide: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """What pushes added to its walk: m/s in x and y, and a turn in rad/s."""
     blend: float = 0.0
     bones: dict[str, Pose] = field(default_factory=dict)
+
+    def walk(self) -> Vec:
+        """Velocity of its walk, m/s."""
+        return Vec(self.direction.x * self.speed, self.direction.y * self.speed, 0.0)
 
 
 @dataclass(eq=False)
@@ -66,6 +76,8 @@ class Actor:
     blueprint: Blueprint | None = None
     parent: int = 0
     relative: Pose | None = None
+    arm: Arm | None = None
+    """The spring arm that it hangs on; without it an attachment is rigid."""
     stream: int = 0
     token: bytes = b""
     row: int = -1
@@ -174,14 +186,23 @@ class Registry:
         rows["pitch"][row] = wrap_degrees(pose.pitch)
         rows["yaw"][row], rows["roll"][row] = wrap_degrees(pose.yaw), wrap_degrees(pose.roll)
 
-    def follow(self) -> None:
-        """Move everything that is attached to where its parent is now, with its parent's motion."""
+    def follow(self, rays: Rays, dt: float) -> None:
+        """Move everything that is attached to where its parent is now, dt seconds later, with its parent's motion."""
         rows = self.snapshot.rows
         for actor in self.attached:
             parent = self.actors[actor.parent]
-            self.write_pose(actor, compose(self.pose(parent), actor.relative or Pose()))
+            if actor.arm is not None:
+                actor.arm.turn(self.pose(parent).yaw, dt)
+            self.write_pose(actor, self.hung(actor, rays))
             for name in ("vx", "vy", "vz", "wx", "wy", "wz", "ax", "ay", "az"):
                 rows[name][actor.row] = rows[name][parent.row]
+
+    def hung(self, actor: Actor, rays: Rays) -> Pose:
+        """Where an attached actor is now, by where its parent is."""
+        parent, relative = self.pose(self.actors[actor.parent]), actor.relative or Pose()
+        if actor.arm is not None:
+            return actor.arm.end(parent, relative, rays, actor.parent)
+        return compose(parent, relative)
 
     def of_kind(self, *kinds: Kind) -> list[Actor]:
         """All living actors of these kinds, by id."""

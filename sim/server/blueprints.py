@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from sim.sensors.labels import Tag
+from sim.sensors.meshes.props import TAGS, shape_of
 from sim.server.catalogue import (
     CHILDREN,
     OLD_GENERATION,
@@ -33,43 +35,26 @@ class Kind(IntEnum):
     SPECTATOR = 8
 
 
-class Label(IntEnum):
-    """CityObjectLabel of CARLA 0.9.16 (those used here)."""
-
-    NONE = 0
-    ROADS = 1
-    SIDEWALKS = 2
-    TRAFFIC_LIGHT = 7
-    TRAFFIC_SIGNS = 8
-    TERRAIN = 10
-    PEDESTRIANS = 12
-    RIDER = 13
-    CAR = 14
-    TRUCK = 15
-    BUS = 16
-    MOTORCYCLE = 18
-    BICYCLE = 19
-    STATIC = 20
-    DYNAMIC = 21
-    ROAD_LINES = 24
-    ANY = 255
-
-
+ANY = 255
+"""The CityObjectLabel that stands for all; the others are sensors' tags."""
 BOOL, INT, FLOAT, STRING, COLOR = 1, 2, 3, 4, 5
 _TYPES = {"bool": BOOL, "int": INT, "float": FLOAT, "str": STRING}
-_LABELS = {
-    BodyType.CAR: Label.CAR,
-    BodyType.VAN: Label.CAR,
-    BodyType.TRUCK: Label.TRUCK,
-    BodyType.BUS: Label.BUS,
-    BodyType.MOTORCYCLE: Label.MOTORCYCLE,
-    BodyType.BICYCLE: Label.BICYCLE,
+_TAGS: dict[BodyType, tuple[Tag, ...]] = {
+    BodyType.CAR: (Tag.CAR,),
+    BodyType.VAN: (Tag.CAR,),
+    BodyType.TRUCK: (Tag.TRUCK,),
+    BodyType.BUS: (Tag.BUS,),
+    BodyType.MOTORCYCLE: (Tag.MOTORCYCLE, Tag.RIDER),
+    BodyType.BICYCLE: (Tag.BICYCLE, Tag.RIDER),
 }
+"""What pictures show of a vehicle, its own tag first."""
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """One thing that can be spawned. `half`: half extents in metres; `attributes`: id -> (type, default)."""
+    """One thing that can be spawned. `half`: half extents in metres; `tags`: semantic tags that pictures show it in,
+    its own first; `attributes`: id -> (type, default).
+    """
 
     uid: int
     id: str
@@ -133,25 +118,25 @@ def _library() -> list[Blueprint]:
     found: list[Blueprint] = []
 
     def add(
-        name: str, kind: Kind, half: tuple[float, float, float], label: int, rows: list[list[Any]],
+        name: str, kind: Kind, half: tuple[float, float, float], tags: tuple[Tag, ...], rows: list[list[Any]],
         vehicle: VehicleModel | None = None,
     ) -> None:  # fmt: skip
         uid = len(found) + 1
         wire = [uid, name, name.replace(".", ","), rows]
         known = {row[0]: (row[1], row[2]) for row in rows}
-        found.append(Blueprint(uid, name, kind, half, bytes([label]) if label else b"", wire, known, vehicle))
+        found.append(Blueprint(uid, name, kind, half, bytes(tags), wire, known, vehicle))
 
     for model in VEHICLES:
-        add(model.id, Kind.VEHICLE, model.half, _LABELS[model.body], _vehicle_attributes(model), model)
+        add(model.id, Kind.VEHICLE, model.half, _TAGS[model.body], _vehicle_attributes(model), model)
     for number in range(1, WALKERS + 1):
         half = (0.15, 0.15, 0.55) if number in CHILDREN else (0.19, 0.19, 0.93)
         name = f"walker.pedestrian.{number:04d}"
-        add(name, Kind.WALKER, half, Label.PEDESTRIANS, _walker_attributes(number))
+        add(name, Kind.WALKER, half, (Tag.PEDESTRIAN,), _walker_attributes(number))
     for name, attributes in SENSORS.items():
         # scripts take the first recommended value for the default
         rows = [_attribute(key, _TYPES[kind], value, (value,)) for key, kind, value in attributes]
-        add(name, Kind.SENSOR, (0.0, 0.0, 0.0), Label.NONE, [*rows, _role("front")])
-    add("controller.ai.walker", Kind.CONTROLLER, (0.0, 0.0, 0.0), Label.NONE, [_role("default")])
+        add(name, Kind.SENSOR, (0.0, 0.0, 0.0), (), [*rows, _role("front")])
+    add("controller.ai.walker", Kind.CONTROLLER, (0.0, 0.0, 0.0), (), [_role("default")])
     for name, size in PROPS.items():
         rows = [_fixed("size", STRING, "small" if max(size) < 0.35 else "medium" if max(size) < 1.0 else "big")]
         if name == "mesh":
@@ -160,10 +145,11 @@ def _library() -> list[Blueprint]:
                 _attribute("scale", FLOAT, "1.0"),
                 _attribute("mass", FLOAT, "0.0"),
             ]
-        add(f"static.prop.{name.replace(' ', '')}", Kind.PROP, size, Label.DYNAMIC, [*rows, _role("prop")])
+        tag = TAGS.get(shape_of(name), Tag.DYNAMIC)
+        add(f"static.prop.{name.replace(' ', '')}", Kind.PROP, size, (tag,), [*rows, _role("prop")])
     friction = [_attribute("friction", FLOAT, "3.5")] + [_attribute(f"extent_{a}", FLOAT, "1.0") for a in "xyz"]  # cm
-    add("static.trigger.friction", Kind.OTHER, (1.0, 1.0, 1.0), Label.NONE, [*friction, _role("trigger")])
-    add("util.actor.empty", Kind.OTHER, (0.0, 0.0, 0.0), Label.NONE, [_role("empty")])
+    add("static.trigger.friction", Kind.OTHER, (1.0, 1.0, 1.0), (), [*friction, _role("trigger")])
+    add("util.actor.empty", Kind.OTHER, (0.0, 0.0, 0.0), (), [_role("empty")])
     return found
 
 

@@ -136,22 +136,26 @@ class Bodies:
         row[f.YAW], row[f.COS], row[f.SIN] = math.remainder(yaw, 2 * math.pi), math.cos(yaw), math.sin(yaw)
 
     def set_velocity(self, actor: Actor, velocity: Vec) -> None:
-        """World axes, m/s."""
-        if actor.kind is Kind.VEHICLE and actor.slot >= 0:
+        """Of a vehicle, world axes, m/s."""
+        if actor.slot >= 0:
             self.world.set_velocity(0, actor.slot, velocity.x, velocity.y)
-        elif actor.kind is Kind.WALKER and actor.slot >= 0:
-            row = self.world.state.buffers.pf[0, :, actor.slot]
-            row[f.P_VX], row[f.P_VY] = velocity.x, velocity.y
-            row[f.P_SPEED] = math.hypot(velocity.x, velocity.y)
 
     def set_spin(self, actor: Actor, degrees: float) -> None:
         """Yaw rate of a vehicle, degrees/s."""
-        if actor.kind is Kind.VEHICLE and actor.slot >= 0:
+        if actor.slot >= 0:
             self.world.state.vehicles.yaw_rate[0, actor.slot] = math.radians(degrees)
+
+    def walk(self, actor: Actor, vx: float, vy: float) -> None:
+        """Let a walker go at this velocity, m/s in world axes, and look where it goes."""
+        row = self.world.state.buffers.pf[0, :, actor.slot]
+        row[f.P_VX], row[f.P_VY] = vx, vy
+        row[f.P_SPEED] = speed = math.hypot(vx, vy)
+        if speed > 1e-3:
+            row[f.YAW], row[f.COS], row[f.SIN] = math.atan2(vy, vx), vx / speed, vy / speed
 
     def push(self, actor: Actor, impulse: Vec, spin: float = 0.0) -> None:
         """Impulse on a vehicle in N s (world axes) and N m s about the vertical."""
-        if actor.kind is Kind.VEHICLE and actor.slot >= 0:
+        if actor.slot >= 0:
             self.world.apply_impulse(0, actor.slot, impulse.x, impulse.y, spin)
 
     def set_mode(self, actor: Actor, simulated: bool) -> None:

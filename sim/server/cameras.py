@@ -91,7 +91,8 @@ class Picture(Rendered):
         pose = moment.registry.pose(sensor)
         camera = replace(self._camera, **_turns(pose))
         if self._outputs != ("flow",):
-            place = (sensor.parent, sensor.relative or pose, camera.width, camera.height, camera.fov, camera.lens)
+            holder = -sensor.id if sensor.arm is not None else sensor.parent
+            place = (holder, sensor.relative or pose, camera.width, camera.height, camera.fov, camera.lens)
             return self._stage.picture(place, camera, self._outputs, moment)
         actors = self._stage.actors(moment)
         with all_threads():

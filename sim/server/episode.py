@@ -6,20 +6,23 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from sim.sensors.labels import Tag
 from sim.server import sensors
 from sim.server.actors import Actor, Registry, VehicleData, WalkerData, box
 from sim.server.arguments import Pose, Vec
-from sim.server.blueprints import BY_ID, Blueprint, Kind, Label
+from sim.server.arms import SPRING_ARM, SPRING_ARM_GHOST, Arm
+from sim.server.blueprints import BY_ID, Blueprint, Kind
 from sim.server.bodies import Bodies
 from sim.server.control import drive
 from sim.server.errors import CallError
-from sim.server.frames import axes, compose, rotate
+from sim.server.frames import axes, rotate
 from sim.server.friction import FRICTION_TRIGGER, FrictionTriggers
 from sim.server.lights import TrafficLights
 from sim.server.physics import apply as apply_physics
 from sim.server.physics import default as default_physics
 from sim.server.rays import Rays
 from sim.server.sensors import Contact, Moment, Sensors
+from sim.server.slides import Slides
 from sim.server.streams import Streams
 from sim.server.town import Sign, Town
 from sim.world.config import WorldConfig
@@ -54,12 +57,13 @@ class Episode:
         self.registry: Registry = Registry(former.registry if former else None)
         self.bodies = Bodies(self.world)
         self.sensors = Sensors()
-        self.rays = Rays(town.tables, self.bodies)
+        self.rays = Rays(self.bodies)
         self.contacts: list[Contact] = []
         self._constant: dict[int, Actor] = {}
         self._ackermann: dict[int, Actor] = {}
         self._momentary: list[Actor] = []
         self.friction = FrictionTriggers()
+        self.slides = Slides(self.world)
         spectator = Actor(0, Kind.SPECTATOR, "spectator", [0, "spectator", []], box((0.0, 0.0, 0.0), 0.0), b"")
         start = town.spawn_points[0] if town.spawn_points else Pose()
         self.spectator = self.registry.add(spectator, start._replace(z=start.z + 30.0, pitch=-60.0))
@@ -73,29 +77,33 @@ class Episode:
         light = kind is Kind.LIGHT
         # a light's box is its mast, a sign's its plate
         size, lift = ((0.35, 0.35, 2.6), 2.6) if light else ((0.05, 0.44, 0.44), 2.45)
-        label = Label.TRAFFIC_LIGHT if light else Label.TRAFFIC_SIGNS
-        actor = Actor(0, kind, sign.type_id, [0, sign.type_id, []], box(size, lift), bytes([label]), signal=index)
+        tag = Tag.TRAFFIC_LIGHT if light else Tag.TRAFFIC_SIGN
+        actor = Actor(0, kind, sign.type_id, [0, sign.type_id, []], box(size, lift), bytes([tag]), signal=index)
         self.registry.add(actor, sign.pose)
         self.registry.snapshot.lights["signal"][actor.row] = sign.signal.encode()[:31]
         return actor
 
     # -- coming and going ---------------------------------------------------------------------------------------------
 
-    def spawn(self, description: list[Any], pose: Pose, parent: int = 0) -> Actor:
+    def spawn(self, description: list[Any], pose: Pose, parent: int = 0, attachment: int = 0) -> Actor:
         """A new actor; `pose` is relative where it has a parent. Raises CallError."""
         uid, name, given = description
         blueprint = BY_ID.get(name)
         if blueprint is None or not isinstance(given, list):
             raise CallError(BAD_DESCRIPTION)
-        relative = None
-        if parent:
-            if parent not in self.registry.actors:
-                raise CallError("unable to attach actor: parent actor not found")
-            relative, pose = pose, compose(self.registry.pose(self.registry.actors[parent]), pose)
+        relative = pose if parent else None
         actor = Actor(
             0, blueprint.kind, name, [uid, name, given], self._box(blueprint), blueprint.tags, blueprint, parent,
             relative, attributes=_attributes(given),
         )  # fmt: skip
+        if parent:
+            above = self.registry.actors.get(parent)
+            if above is None:
+                raise CallError("unable to attach actor: parent actor not found")
+            if attachment in (SPRING_ARM, SPRING_ARM_GHOST):
+                actor.arm = Arm(attachment, self.town)
+                actor.arm.turn(self.registry.pose(above).yaw, 0.0)
+            pose = self.registry.hung(actor, self.rays)
         source = None
         if blueprint.kind is Kind.SENSOR and name not in sensors.CLIENT_SIDE:
             source = sensors.make_source(actor, self.town)
@@ -144,6 +152,7 @@ class Episode:
         self._ackermann.pop(actor.id, None)
         self.registry.remove(actor)
         self.friction.forget(actor)
+        self.slides.forget(actor)
 
     # -- moving by hand -----------------------------------------------------------------------------------------------
 
@@ -199,7 +208,7 @@ class Episode:
         if actor.walker is not None:
             actor.walker.direction, actor.walker.speed = unit, pace
         self.bodies.set_mode(actor, True)
-        self.bodies.set_velocity(actor, Vec(unit.x * pace, unit.y * pace, 0.0))
+        self.bodies.walk(actor, unit.x * pace, unit.y * pace)
         union = self.registry.snapshot.walkers
         union["dx"][actor.row], union["dy"][actor.row], union["dz"][actor.row] = direction
         union["speed"][actor.row], union["jump"][actor.row] = speed, jump
@@ -211,8 +220,10 @@ class Episode:
         for actor in self._ackermann.values():
             drive(actor, self.world, self.bodies, self.registry, dt)
         self._hold_velocities()
+        self.slides.before_step()
         self.world.step(dt=dt, substeps=substeps)
         self._hold_velocities()
+        self.slides.after_step(self.registry, dt)
         self._let_go()
         self.friction.update(self)
         self.elapsed += dt
@@ -220,7 +231,7 @@ class Episode:
         self.bodies.write(self.registry)
         self.lights.write(dt)
         self.lights.write_vehicles(self.bodies)
-        self.registry.follow()
+        self.registry.follow(self.rays, dt)
         for actor in self.registry.attached:
             if actor.slot >= 0:
                 self.bodies.place(actor, self.registry.pose(actor))

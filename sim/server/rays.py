@@ -1,25 +1,30 @@
-"""Rays through the world: which bodies and which ground they meet, in order."""
+"""Rays through the world: which bodies and which parts of the town they meet, in order."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sim.roads.tables import LaneTables
+from sim.sensors.labels import Tag
 from sim.server.actors import Actor
 from sim.server.arguments import Vec
-from sim.server.blueprints import Kind, Label
+from sim.server.blueprints import Kind
 from sim.server.bodies import Bodies
 
-ROADSIDE = 8.0
-"""Metres beside a lane within which its height is taken for the ground's."""
+if TYPE_CHECKING:
+    from sim.sensors.lidar import RayCaster
+
+BEHIND = 0.01
+"""Metres behind a hit at which the same ray goes on."""
+MOST_HITS = 256
+"""Surfaces of the town that one ray is followed through."""
 
 
 class Hit(NamedTuple):
-    """What a ray meets: metres from its start, the point, the CityObjectLabel, and the actor (None for ground)."""
+    """What a ray meets: metres from its start, the point, the CityObjectLabel, and the actor (None for the town)."""
 
     distance: float
     point: Vec
@@ -28,25 +33,24 @@ class Hit(NamedTuple):
 
 
 class Rays:
-    """Casts rays against the bodies of an episode and the ground of its town."""
+    """Casts rays against the bodies of an episode."""
 
-    def __init__(self, tables: LaneTables, bodies: Bodies) -> None:
-        self._tables, self._bodies = tables, bodies
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
 
     def cast(self, start: Vec, end: Vec, radius: float = 0.0, skip: int = 0) -> list[Hit]:
-        """Everything on the way from start to end, nearest first. `radius` thickens the ray; `skip` is an actor."""
+        """Bodies on the way from start to end, nearest first. `radius` thickens the ray; `skip` is an actor."""
         along = Vec(*(b - a for a, b in zip(start, end)))
         length = math.sqrt(along.x**2 + along.y**2 + along.z**2)
         if length < 1e-9:
             return []
         found = [hit for hit in self._bodies_hit(start, along, length, radius) if hit.actor and hit.actor.id != skip]
-        ground = self._ground(start, along, length)
-        return sorted([*found, *ground], key=lambda hit: hit.distance)
+        return sorted(found, key=lambda hit: hit.distance)
 
     def nearest_actor(
         self, start: Vec, end: Vec, radius: float, skip: int, moving_only: bool
     ) -> tuple[Actor, float] | None:
-        """The first actor on the way and how far, None for none; the ground does not count."""
+        """The first actor on the way and how far, None for none; the town does not count."""
         for hit in self.cast(start, end, radius, skip):
             if hit.actor is not None and (not moving_only or hit.actor.kind in (Kind.VEHICLE, Kind.WALKER)):
                 return hit.actor, hit.distance
@@ -81,29 +85,31 @@ class Rays:
             for i in np.flatnonzero((enter <= leave) & (leave >= 0) & (enter <= 1) & ~outside):
                 actor, t = who[int(slots[i])], max(float(enter[i]), 0.0)
                 point = Vec(*(a + t * b for a, b in zip(start, along)))
-                yield Hit(t * length, point, actor.tags[0] if actor.tags else int(Label.NONE), actor)
+                yield Hit(t * length, point, actor.tags[0] if actor.tags else int(Tag.UNLABELED), actor)
 
-    def ground(self, x: float, y: float) -> tuple[float, int]:
-        """(height, label) of the ground: that of the nearest lane, roads on it, terrain beside it."""
-        t = self._tables
-        if not len(t.x):
-            return 0.0, Label.TERRAIN
-        distance = np.hypot(t.x - x, t.y - y)
-        nearest = int(distance.argmin())
-        label = (
-            Label.ROADS if distance[nearest] <= t.half_width[nearest] + 0.5 * float(t.spacing.max()) else Label.TERRAIN
-        )
-        return float(t.z[nearest]), label
 
-    def _ground(self, start: Vec, along: Vec, length: float) -> list[Hit]:
-        """Where the ray comes down through the ground (heights are taken twice: at its start and where that hits)."""
-        if along.z == 0:
-            return []
-        height, _ = self.ground(start.x, start.y)
-        for _ in range(3):
-            t = (height - start.z) / along.z
-            if not 0 <= t <= 1:
-                return []
-            x, y = start.x + t * along.x, start.y + t * along.y
-            height, label = self.ground(x, y)
-        return [Hit(t * length, Vec(x, y, height), label, None)]
+def town_hits(caster: RayCaster, start: Vec, end: Vec) -> list[Hit]:
+    """What of the town lies between two points, nearest first: each thing once, however many faces the ray goes
+    through, and each kind of ground.
+    """
+    origin = np.array(start, float)
+    along = np.array(end, float) - origin
+    length = float(np.linalg.norm(along))
+    if length < 1e-9:
+        return []
+    way, gone = along / length, 0.0
+    hits: list[Hit] = []
+    seen: set[tuple[int, int]] = set()
+    for _ in range(MOST_HITS):
+        found = caster.cast((origin + gone * way).astype(np.float32), way[None].astype(np.float32), length - gone)
+        if not np.isfinite(found.distance[0]):
+            break
+        gone += float(found.distance[0])
+        what = int(found.instance[0]), int(found.tag[0])
+        if what not in seen:
+            hits.append(Hit(gone, Vec(*(origin + gone * way).tolist()), what[1], None))
+            seen.add(what)
+        gone += BEHIND
+        if gone >= length:
+            break
+    return hits

@@ -39,7 +39,8 @@ LAMP_FLAGS = ((2, Lamp.HEAD), (4, Lamp.HEAD), (8, Lamp.BRAKE), (16, Lamp.RIGHT),
 
 
 Place = tuple[int, Pose, int, int, float, Lens]
-"""Where cameras are the same: parent (0 none), pose (relative to it), width, height, field of view, lens."""
+"""Where cameras are the same: parent (0 none; minus its own id on a spring arm), pose (relative to the parent), width,
+height, field of view, lens."""
 
 
 @dataclass
@@ -61,6 +62,8 @@ class Stage:
         scene = scene_of(town.network, 0)
         self.renderer = Renderer(scene=scene)
         self.caster = beams.RayCaster(scene)
+        self.fixed = beams.RayCaster(scene)
+        """Of the town alone, without actors."""
         self.things = things_of(scene)
         self._town = town
         self._frame = -1

@@ -6,6 +6,7 @@ from sim.server.rpc import (
     lights,
     manager,
     maps,
+    motion,
     objects,
     recording,
     sensors,
@@ -16,6 +17,6 @@ from sim.server.rpc import (
 )
 from sim.server.rpc.table import METHODS, SCENE_CALLS, Method, Style, serve
 
-_SUBJECTS = (actors, batch, lights, manager, maps, objects, recording, sensors, ticks, vehicles, walkers, world)
+_SUBJECTS = (actors, batch, lights, manager, maps, motion, objects, recording, sensors, ticks, vehicles, walkers, world)
 
 __all__ = ["METHODS", "SCENE_CALLS", "Method", "Style", "serve"]

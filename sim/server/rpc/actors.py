@@ -1,15 +1,13 @@
-"""Actors: the library, spawning, destroying, placing, pushing."""
+"""Actors: the library, spawning, destroying, placing, switching."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from sim.server.actors import Actor
-from sim.server.arguments import Pose, Vec, boolean, integer, items, location, text, transform, vector
+from sim.server.arguments import Pose, Vec, boolean, integer, items, location, text, transform
 from sim.server.blueprints import WIRE, Kind
 from sim.server.errors import CallError
-from sim.server.frames import axes, compose, rotate
 from sim.server.rpc.table import Style, method, value, void
 from sim.server.simulation import Simulation
 
@@ -38,10 +36,11 @@ def get_spectator(sim: Simulation) -> list[Any]:
     return sim.episode.spectator.wire()
 
 
-def spawn(sim: Simulation, description: Any, pose: Any, parent: int = 0) -> Actor:
+def spawn(sim: Simulation, description: Any, pose: Any, parent: int = 0, attachment: int = 0) -> Actor:
     """Spawn from wire values."""
     uid, name, given = items(description, 3, "description")[:3]
-    return sim.episode.spawn([integer(uid), text(name), items(given, 0, "attributes")], transform(pose), parent)
+    described = [integer(uid), text(name), items(given, 0, "attributes")]
+    return sim.episode.spawn(described, transform(pose), parent, attachment)
 
 
 @value
@@ -54,8 +53,9 @@ def spawn_actor(sim: Simulation, description: Any, pose: Any) -> list[Any]:
 def spawn_actor_with_parent(
     sim: Simulation, description: Any, pose: Any, parent: Any, attachment: Any = 0, socket: Any = ""
 ) -> list[Any]:
-    """A new actor that moves with its parent. All attachments are rigid, sockets are the parent's origin."""
-    return spawn(sim, description, pose, integer(parent)).wire()
+    """A new actor that moves with its parent, rigidly or on a spring arm. No actor has sockets to name."""
+    text(socket)
+    return spawn(sim, description, pose, integer(parent), integer(attachment)).wire()
 
 
 @value
@@ -87,93 +87,8 @@ def place(sim: Simulation, actor: Actor, pose: Pose) -> None:
     registry = sim.episode.registry
     if actor.parent and actor.parent in registry.actors:
         actor.relative = pose
-        pose = compose(registry.pose(registry.actors[actor.parent]), pose)
+        pose = registry.hung(actor, sim.episode.rays)
     sim.episode.place(actor, pose)
-
-
-@void
-def set_actor_target_velocity(sim: Simulation, actor: Any, velocity: Any) -> None:
-    """Velocity in world axes, m/s, from now on subject to physics."""
-    sim.episode.bodies.set_velocity(sim.episode.registry.live(actor), vector(velocity))
-
-
-@void
-def set_actor_target_angular_velocity(sim: Simulation, actor: Any, spin: Any) -> None:
-    """Degrees/s; the world turns about the vertical only."""
-    sim.episode.bodies.set_spin(sim.episode.registry.live(actor), vector(spin).z)
-
-
-@void
-def enable_actor_constant_velocity(sim: Simulation, actor: Any, velocity: Any) -> None:
-    """Hold a velocity in the vehicle's own axes, m/s."""
-    sim.episode.keep_velocity(sim.episode.registry.live(actor), vector(velocity))
-
-
-@void
-def disable_actor_constant_velocity(sim: Simulation, actor: Any) -> None:
-    """Let physics have it again."""
-    sim.episode.keep_velocity(sim.episode.registry.live(actor), None)
-
-
-def push(sim: Simulation, actor: Any, force: Any, seconds: float) -> None:
-    """An impulse in N s, or a force for one tick."""
-    f = vector(force)
-    sim.episode.bodies.push(sim.episode.registry.live(actor), Vec(f.x * seconds, f.y * seconds, f.z * seconds))
-
-
-def twist(sim: Simulation, actor: Any, torque: Any, seconds: float) -> None:
-    """An angular impulse (kg m^2 degrees/s, as Unreal has it), or a torque for one tick."""
-    spin = math.radians(vector(torque).z) * seconds
-    sim.episode.bodies.push(sim.episode.registry.live(actor), Vec(0.0, 0.0, 0.0), spin)
-
-
-def push_at(sim: Simulation, actor: Any, force: Any, where: Any, seconds: float) -> None:
-    """An impulse or force at a point in the actor's frame, metres."""
-    found, f, at = sim.episode.registry.live(actor), vector(force), vector(where)
-    arm = rotate(axes(0.0, sim.episode.registry.pose(found).yaw, 0.0), at)
-    spin = (arm.x * f.y - arm.y * f.x) * seconds
-    sim.episode.bodies.push(found, Vec(f.x * seconds, f.y * seconds, 0.0), spin)
-
-
-def tick_seconds(sim: Simulation) -> float:
-    """How long a force of one tick acts."""
-    return sim.settings.fixed_delta or 1.0 / sim.rate
-
-
-@void
-def add_actor_impulse(sim: Simulation, actor: Any, impulse: Any) -> None:
-    """N s at the centre of mass."""
-    push(sim, actor, impulse, 1.0)
-
-
-@void
-def add_actor_force(sim: Simulation, actor: Any, force: Any) -> None:
-    """N at the centre of mass, for one tick."""
-    push(sim, actor, force, tick_seconds(sim))
-
-
-@void
-def add_actor_impulse_at_location(sim: Simulation, actor: Any, impulse: Any, where: Any) -> None:
-    """N s at a point of the actor."""
-    push_at(sim, actor, impulse, where, 1.0)
-
-
-@void
-def add_actor_force_at_location(sim: Simulation, actor: Any, force: Any, where: Any) -> None:
-    """N at a point of the actor, for one tick."""
-    push_at(sim, actor, force, where, tick_seconds(sim))
-
-
-@void
-def add_actor_angular_impulse(sim: Simulation, actor: Any, impulse: Any) -> None:
-    """About the vertical."""
-    twist(sim, actor, impulse, 1.0)
-
-
-@void
-def add_actor_torque(sim: Simulation, actor: Any, torque: Any) -> None:
-    """About the vertical, for one tick."""
-    twist(sim, actor, torque, tick_seconds(sim))
 
 
 @void

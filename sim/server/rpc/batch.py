@@ -9,7 +9,7 @@ from sim.server import codec, pedals
 from sim.server.actors import Actor
 from sim.server.arguments import boolean, integer, items, optional
 from sim.server.errors import CallError, Gone
-from sim.server.rpc import actors, lights, vehicles, walkers, world
+from sim.server.rpc import actors, lights, motion, vehicles, walkers, world
 from sim.server.rpc.table import Style, method
 from sim.server.simulation import Simulation
 
@@ -22,12 +22,12 @@ _ACTIONS: dict[int, Callable[..., Any]] = {
     5: vehicles.apply_physics_control,
     6: actors.set_actor_transform,
     7: walkers.set_walker_state,
-    8: actors.set_actor_target_velocity,
-    9: actors.set_actor_target_angular_velocity,
-    10: actors.add_actor_impulse,
-    11: actors.add_actor_force,
-    12: actors.add_actor_angular_impulse,
-    13: actors.add_actor_torque,
+    8: motion.set_actor_target_velocity,
+    9: motion.set_actor_target_angular_velocity,
+    10: motion.add_actor_impulse,
+    11: motion.add_actor_force,
+    12: motion.add_actor_angular_impulse,
+    13: motion.add_actor_torque,
     14: actors.set_actor_simulate_physics,
     15: actors.set_actor_enable_gravity,
     16: actors.set_actor_autopilot,
@@ -90,9 +90,12 @@ def perform(sim: Simulation, command: Any, future: int = 0) -> int:
 
 
 def _spawn(sim: Simulation, payload: list[Any]) -> int:
-    description, pose, parent, _, _, then = items(payload, 6, "spawn command")[:6]
+    description, pose, parent, attachment, _, then = items(payload, 6, "spawn command")[:6]
     above = optional(parent, "parent")
-    actor = actors.spawn(sim, description, pose, 0 if above is None else integer(above))
+    # the client leaves a command's attachment to chance where the script does not name one, as for walkers' controllers
+    sensor = "sensor." in str(items(description, 2, "description")[1])
+    kind = attachment if sensor and type(attachment) is int else 0
+    actor = actors.spawn(sim, description, pose, 0 if above is None else integer(above), kind)
     for command in items(then, 0, "commands"):
         try:
             perform(sim, command, actor.id)

@@ -7,10 +7,11 @@ from typing import Any
 from sim.sensors.labels import Tag
 from sim.server.actors import Actor
 from sim.server.arguments import Vec, boolean, integer, items, location, number, vector
-from sim.server.blueprints import Kind, Label
+from sim.server.blueprints import ANY, Kind
 from sim.server.errors import CallError
 from sim.server.frames import axes, rotate
 from sim.server.landscape import FIRST_ID, Thing
+from sim.server.rays import Hit, town_hits
 from sim.server.rpc.table import Style, method, needs_scene, value, void
 from sim.server.simulation import Simulation
 
@@ -18,14 +19,14 @@ from sim.server.simulation import Simulation
 def _labelled(sim: Simulation, label: int) -> list[Actor]:
     """Lights, signs and props that carry a label (255: all of them)."""
     standing = sim.episode.registry.of_kind(Kind.LIGHT, Kind.SIGN, Kind.PROP)
-    return [actor for actor in standing if label == Label.ANY or (actor.tags and actor.tags[0] == label)]
+    return [actor for actor in standing if label == ANY or (actor.tags and actor.tags[0] == label)]
 
 
 def _things(sim: Simulation, label: int) -> list[Thing]:
     """The scene's own things that carry a label; the server calls this once the scene stands."""
     from sim.server.stage import stage_of  # takes a second to load
 
-    return [thing for thing in stage_of(sim.episode.town).result().things if label == Label.ANY or thing.label == label]
+    return [thing for thing in stage_of(sim.episode.town).result().things if label == ANY or thing.label == label]
 
 
 def _world_box(sim: Simulation, actor: Actor) -> list[Any]:
@@ -85,7 +86,7 @@ def enable_environment_objects(sim: Simulation, ids: Any, enabled: Any) -> None:
 @value
 def get_names_of_all_objects(sim: Simulation) -> list[str]:
     """Names of the environment objects."""
-    return [_name(actor) for actor in _labelled(sim, Label.ANY)] + [_name_of(t) for t in _things(sim, Label.ANY)]
+    return [_name(actor) for actor in _labelled(sim, ANY)] + [_name_of(t) for t in _things(sim, ANY)]
 
 
 @method(Style.VOID, "apply_color_texture_to_objects", "apply_float_color_texture_to_objects")
@@ -94,20 +95,29 @@ def apply_texture(sim: Simulation, names: Any, material: Any, texture: Any) -> N
     raise CallError("this server cannot replace textures")
 
 
+@needs_scene
 @value
 def project_point(sim: Simulation, start: Any, direction: Any, distance: Any) -> list[Any]:
     """[hit, [point, label]] of the first thing in a direction within a distance, metres."""
     origin, way, far = location(start), vector(direction), number(distance, "distance")
     length = (way.x**2 + way.y**2 + way.z**2) ** 0.5
-    nothing = [False, [[0.0, 0.0, 0.0], int(Label.NONE)]]
+    nothing = [False, [[0.0, 0.0, 0.0], int(Tag.UNLABELED)]]
     if length < 1e-9 or not 0 < far < 1e7:
         return nothing
-    end = Vec(*(a + far * b / length for a, b in zip(origin, way)))
-    hits = sim.episode.rays.cast(origin, end)
+    hits = _cast(sim, origin, Vec(*(a + far * b / length for a, b in zip(origin, way))))
     return [True, [list(hits[0].point), hits[0].label]] if hits else nothing
 
 
+@needs_scene
 @value
 def cast_ray(sim: Simulation, start: Any, end: Any) -> list[Any]:
     """[point, label] of everything between two points."""
-    return [[list(hit.point), hit.label] for hit in sim.episode.rays.cast(location(start), location(end))]
+    return [[list(hit.point), hit.label] for hit in _cast(sim, location(start), location(end))]
+
+
+def _cast(sim: Simulation, start: Vec, end: Vec) -> list[Hit]:
+    """Bodies and parts of the town between two points, nearest first; the server calls this once the scene stands."""
+    from sim.server.stage import stage_of  # takes a second to load
+
+    town = town_hits(stage_of(sim.episode.town).result().fixed, start, end)
+    return sorted([*sim.episode.rays.cast(start, end), *town], key=lambda hit: hit.distance)
