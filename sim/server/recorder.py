@@ -1,9 +1,9 @@
 """Recordings: every tick of an episode in one file, and what can be read out of it.
 
 A file is a stream of msgpack arrays: first ["throttle-recording", 1, map, date], then for each tick
-[frame, elapsed, dt, spawned, destroyed, rows, collisions]: spawned as [Actor on the wire, relative pose or nil],
-rows the zlib-compressed bytes of the snapshot (sim.server.snapshot.STATE), collisions as pairs of ids. A file cut off
-by a crash reads up to its last whole tick.
+[frame, elapsed, dt, spawned, destroyed, rows, collisions]: spawned as [Actor on the wire, relative pose or nil,
+attachment], rows the zlib-compressed bytes of the snapshot (sim.server.snapshot.STATE), collisions as pairs of ids.
+A file cut off by a crash reads up to its last whole tick.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Recorder:
             return
         registry = episode.registry
         spawned = [
-            [a.wire(), list(a.relative) if a.relative else None]
+            [a.wire(), list(a.relative) if a.relative else None, a.arm.kind if a.arm else 0]
             for a in registry.actors.values()
             if a.id not in self._known
         ]

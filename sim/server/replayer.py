@@ -33,14 +33,19 @@ class Replayer:
         self._end = 0.0
         self._follow = 0
         self._view: Pose | None = None
+        self._sensors = False
 
-    def start(self, sim: Simulation, name: str, begin: float, duration: float, follow: int, view: Pose | None) -> str:
-        """Load the recording's town if it is another, remove what moves, begin. Raises RecordingError, CallError."""
+    def start(
+        self, sim: Simulation, name: str, begin: float, duration: float, follow: int, view: Pose | None, sensors: bool
+    ) -> str:
+        """Load the recording's town if it is another, remove vehicles, walkers and props, begin; `sensors`: spawn the
+        recorded ones too. Raises RecordingError, CallError.
+        """
         self.stop(sim, False)
         header, ticks = sim.recorder.read(name)
         if header[2] != sim.episode.town.name:
             sim.load_for_replay(sim.towns.load(header[2]))
-        for actor in sim.episode.registry.of_kind(Kind.VEHICLE, Kind.WALKER):
+        for actor in sim.episode.registry.of_kind(Kind.VEHICLE, Kind.WALKER, Kind.PROP):
             sim.episode.destroy(actor)
         first = next(ticks, None)
         if first is None:
@@ -54,13 +59,13 @@ class Replayer:
         self._ticks, self._next = ticks, first
         self._clock = zero + begin
         self._end = self._clock + duration if duration > 0 else float("inf")
-        self._follow, self._view = follow, view
+        self._follow, self._view, self._sensors = follow, view, sensors
         return f"Replaying {name} (map {header[2]}) from {begin:g} s"
 
     def stop(self, sim: Simulation, keep: bool) -> None:
-        """End it; its vehicles and walkers go, or stay and obey physics again."""
+        """End it; its actors go, or stay and obey physics again."""
         for actor in self._ids.values():
-            if actor.alive and actor.id in sim.episode.registry.actors:
+            if actor.alive and actor.id in sim.episode.registry.actors and actor.kind is not Kind.SPECTATOR:
                 if keep:
                     sim.episode.bodies.set_mode(actor, True)
                 else:
@@ -112,21 +117,24 @@ class Replayer:
             sim.episode.registry.snapshot.rows["union"][actor.row] = row["union"]
 
     def _people(self, sim: Simulation, tick: Tick) -> None:
-        for wire, _ in tick.spawned:
-            number, _, description = wire[:3]
-            actor = self._spawn(sim, number, description, tick)
+        for wire, relative, *attachment in tick.spawned:
+            actor = self._spawn(sim, wire, relative, attachment[0] if attachment else 0, tick)
             if actor is not None:
-                self._ids[number] = actor
+                self._ids[wire[0]] = actor
         for number in tick.destroyed:
             gone = self._ids.pop(number, None)
             if gone is not None and gone.alive and gone.kind is not Kind.SPECTATOR:
                 sim.episode.destroy(gone)
 
-    def _spawn(self, sim: Simulation, number: int, description: list[Any], tick: Tick) -> Actor | None:
+    def _spawn(
+        self, sim: Simulation, wire: list[Any], relative: list[float] | None, attachment: int, tick: Tick
+    ) -> Actor | None:
+        """A recorded actor lives again; None for one that is left out."""
+        number, parent, description = wire[:3]
         name = description[1]
         if name == "spectator":
             return None if self.ignore_spectator else sim.episode.spectator
-        if not name.startswith(("vehicle.", "walker.")):
+        if not name.startswith(("vehicle.", "walker.", "static.prop.", *(("sensor.",) if self._sensors else ()))):
             return None
         roles = [row[2] for row in description[2] if row[0] == "role_name"]
         if self.ignore_hero and "hero" in roles:
@@ -134,11 +142,17 @@ class Replayer:
         where = next((_pose(row) for row in tick.rows if int(row["id"]) == number), None)
         if where is None:
             return None
+        holder = self._ids.get(parent)
+        if parent and (holder is None or not holder.alive):
+            return None  # what it was attached to is left out
         try:
+            if holder is not None and relative is not None:
+                return sim.episode.spawn(description, Pose(*relative), holder.id, attachment)
             actor = sim.episode.spawn(description, where)
         except CallError:
             return None  # something of the present episode stands there
-        sim.episode.bodies.set_mode(actor, False)
+        if actor.kind is not Kind.PROP:
+            sim.episode.bodies.set_mode(actor, False)
         return actor
 
 

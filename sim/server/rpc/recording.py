@@ -49,11 +49,11 @@ def show_recorder_actors_blocked(sim: Simulation, name: Any, seconds: Any, metre
 def replay_file(
     sim: Simulation, name: Any, start: Any, duration: Any, follow: Any, sensors: Any = False, offset: Any = None
 ) -> str:
-    """Play a recording into a fresh episode from `start` seconds (negative: from its end) for `duration` (0: all)."""
-    boolean(sensors)
+    """Play a recording from `start` seconds (negative: from its end) for `duration` (0: all), also its `sensors`."""
     view = transform(offset) if offset is not None else None
+    begin, length, watched = number(start), number(duration), integer(follow)
     try:
-        return sim.replayer.start(sim, text(name), number(start), number(duration), integer(follow), view)
+        return sim.replayer.start(sim, text(name), begin, length, watched, view, boolean(sensors))
     except RecordingError as error:
         raise CallError(str(error)) from error
 

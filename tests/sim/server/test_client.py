@@ -103,6 +103,11 @@ def test_rendered_sensors(server: ServerProcess) -> None:
     assert min(seen["lidar_points"]) > 100
     assert seen["lidar_channels"] == 32
     assert seen["lidar_sees"]
+    for name, tags in seen["shown"].items():
+        assert tags, f"the lidar meets {name}"
+        assert set(tags) <= set(seen["told"][name]), "an actor's tags are those that sensors show it in"
+    assert seen["told"]["static.prop.vendingmachine"] == [20]
+    assert seen["told"]["vehicle.kawasaki.ninja"] == [13, 18]
     assert seen["radar"] > 5
     assert all(0 < depth <= 100 for depth in seen["radar_depths"])
 
@@ -131,7 +136,15 @@ def test_walkers(server: ServerProcess) -> None:
     assert seen["speed"] == pytest.approx(1.5, abs=0.01)
     assert seen["control"] == [1.5, 1.0]
     assert seen["bones"] == 4
+    assert seen["yaw"] == pytest.approx(90), "it looks where it goes"
     assert seen["box"] == pytest.approx([0.19, 0.19, 0.93])
+    assert seen["pushed"][0] == pytest.approx(2 - 0.6 * 9.81 * 0.05, abs=0.01), "150 N s on 75 kg, less friction"
+    assert seen["pushed"][1] == pytest.approx(2**2 / (2 * 0.6 * 9.81), abs=0.06)
+    assert seen["shoved"] == pytest.approx([3 - 0.6 * 9.81 * 0.05, 0.0], abs=0.01)
+    assert 5 < seen["turned"] < 30
+    assert seen["turning"] == [pytest.approx(29.6, abs=10), 0.0]
+    assert seen["still"] == pytest.approx(0, abs=1e-3), "friction has taken it all"
+    assert "does not move by physics" in seen["fixed"]
     assert seen["goal_label"] == "Sidewalk"
     assert len(seen["crowd"]) >= 4
     assert max(seen["crowd"]) == pytest.approx(14, abs=1.5), "ten seconds at 1.4 m/s"
@@ -140,10 +153,13 @@ def test_walkers(server: ServerProcess) -> None:
 
 def test_scene(server: ServerProcess) -> None:
     seen = run_client(server.port, "scene")
-    assert seen["ray_labels"] == ["Car", "Roads"]
-    assert seen["ray_heights"] == pytest.approx([1.48, 0.0], abs=0.02)
+    assert seen["ray_labels"][:2] == ["Car", "Roads"]
+    assert seen["ray_heights"][:2] == pytest.approx([1.48, 0.0], abs=0.02)
     assert seen["ground"][0] == "Roads"
     assert seen["ahead"] == "Car"
+    assert seen["roof"][0] == "Buildings"
+    assert seen["roof"][1] <= seen["roof"][2] + 0.02
+    assert seen["through"] == 1, "a building once, however many of its walls lie on the way"
     assert seen["weather"] == [80, 30, -5]
     assert seen["spectator"] == [1, 2, 30]
     assert seen["boxes"] > 0
@@ -196,7 +212,31 @@ def test_recording_and_replay(server: ServerProcess) -> None:
     assert seen["replayed"] == 1
     assert seen["reached"] < 0.01
     assert seen["light"] == "Off"
+    assert seen["props"] == 1
     assert seen["left"] == 0
+    assert seen["sensors"] == [[], ["sensor.camera.depth", "sensor.other.gnss"]], "with replay_sensors alone"
+    assert seen["parents"], "the recorded vehicle's sensors are on the replayed one"
+    assert seen["measured"] > 20
+    assert seen["sensor_off"] < 1e-3, "and where they were"
+
+
+def test_spring_arms(server: ServerProcess) -> None:
+    seen = run_client(server.port, "arms", timeout=400)
+    ghost = seen["ghost"]
+    assert ghost["place"] == pytest.approx([-6, 0, 3], abs=0.01)
+    assert ghost["rotation"] == pytest.approx([-26.57 + 5, 0], abs=0.01), "along the arm, turned by its own rotation"
+    # three steps of an 80th of a second each; the rest loses 8 x dt of itself in each, the parent turns evenly
+    rest = 0.0
+    for _ in range(3):
+        rest = (rest + 30) * (1 - 8 * 0.05 / 3)
+    assert seen["lag"]["ghost"] == pytest.approx(90 - rest, abs=0.1)
+    assert seen["lag"]["rigid"] == pytest.approx(90, abs=0.01)
+    assert seen["settled"] == pytest.approx(90, abs=0.5)
+    assert seen["blocked"]["ghost"] == pytest.approx(6, abs=0.01)
+    assert seen["blocked"]["arm"] == pytest.approx(4 - 0.45 - 0.12, abs=0.05), "before the prop, by the probe's radius"
+    assert seen["free"] == pytest.approx([-6, 0, 1.3], abs=0.01), "raised, and back when nothing stands there"
+    assert seen["dug"] > seen["road"], "not under the road"
+    assert seen["batch"] == pytest.approx([-6, 0, 3], abs=0.01)
 
 
 def test_traffic_manager_drives(server: ServerProcess) -> None:

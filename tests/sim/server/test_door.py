@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,13 +18,14 @@ from tests.sim.server.conftest import ENVIRONMENT, ROOT, Bare, ServerProcess
 SCRIPT = """
 import sys, time
 from sim.client import ClientConfig, ServerLost, UserError, connect
-port, how = int(sys.argv[1]), sys.argv[2]
-with connect(ClientConfig(port=port, town="Alder", timeout=5.0, startup=60.0)) as sim:
+port, how, taken = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+with connect(ClientConfig(port=port, town="Alder", timeout=5.0, startup=60.0, manager_port=taken)) as sim:
     points = sim.map.get_spawn_points()
     car = sim.spawn("vehicle.tesla.model3", points[0], role_name="hero")
     imu = sim.spawn("sensor.other.imu", points[0], attach_to=car, sensor_tick=0.1)
     imu.listen(lambda data: None)
     manager = sim.traffic_manager(seed=3)
+    assert manager.get_port() != taken, "another program has that port"
     car.set_autopilot(True, manager.get_port())
     frames = [sim.tick() for _ in range(20)]
     assert frames == list(range(frames[0], frames[0] + 20))
@@ -73,7 +75,8 @@ def script(text: str, *arguments: object) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize(("how", "code"), [("leave", 0), ("error", 1), ("wait", 143)])
 def test_actors_and_settings_are_put_back(server: ServerProcess, how: str, code: int) -> None:
-    with script(SCRIPT, server.port, how) as process:
+    taken = socket.create_server(("127.0.0.1", 0))
+    with taken, script(SCRIPT, server.port, how, taken.getsockname()[1]) as process:
         assert process.stdout is not None
         lines = []
         for line in process.stdout:

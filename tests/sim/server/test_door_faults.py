@@ -64,6 +64,41 @@ except UserError as error:
     assert "is CARLA 0.9.13, this client is 0.9.16" in out
 
 
+def test_a_server_that_listens_long_before_it_answers_is_waited_for(server: ServerProcess) -> None:
+    silent: list[socket.socket] = []
+
+    def starting(near: socket.socket) -> None:
+        first = near.recv(1 << 16)
+        if not first:
+            return  # a look whether anybody listens
+        if len(silent) < 2:
+            silent.append(near)
+            while near.recv(1 << 16):
+                pass
+            return
+        with socket.create_connection(("127.0.0.1", server.port)) as far:
+            far.sendall(first)
+            threading.Thread(target=forward, args=(far, near), daemon=True).start()
+            forward(near, far)
+
+    def forward(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+
+    text = """
+import sys
+from sim.client import ClientConfig, connect
+with connect(ClientConfig(port=int(sys.argv[1]), town="Alder", timeout=2.0, startup=30.0)) as sim:
+    print("ticked", sim.tick() > 0)
+"""
+    with listening(starting) as port, script(text, port) as process:
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "ticked True" in out
+    assert len(silent) == 2, "two connections were given up"
+
+
 def test_a_late_answer_to_a_tick_is_no_second_tick(server: ServerProcess) -> None:
     late = threading.Event()
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from contracts import UserError
 from sim.server.ping import ping
-from tests.sim.server.conftest import QUICK, Bare, ServerProcess, frame_number
+from tests.sim.server.conftest import ENVIRONMENT, QUICK, ROOT, Bare, ServerProcess, frame_number
 
 
 def stream_of(sensor: list[object]) -> int:
@@ -42,6 +44,28 @@ def test_the_first_camera_delays_its_own_tick_alone(tmp_path: Path) -> None:
     bare.close()
     other.close()
     server.stop()
+
+
+def test_a_server_as_it_starts_by_default_has_its_scene_ready(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, "--port", "0")
+    bare = Bare(server.port)
+    pictures = bare.subscribe(stream_of(bare.spawn("sensor.camera.depth", 0.0, 0.0, 2.0)))
+    asked = bare.value("tick_cue")
+    first = pictures.frame(timeout=60)
+    assert first is not None
+    assert frame_number(first) - asked <= 5, "a scene that is built meanwhile costs a hundred ticks"
+    bare.close()
+    server.stop()
+
+
+def test_the_command_ping_says_it_by_its_exit_code(server: ServerProcess) -> None:
+    words = [sys.executable, "-m", "throttle.cli", "sim", "ping", "--timeout", "5", "--port"]
+    for port, code in ((server.port, 0), (1, 2)):
+        done = subprocess.run(
+            [*words, str(port)], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == code, done.stderr
+        assert len((done.stdout if code == 0 else done.stderr).strip().splitlines()) == 1
 
 
 def test_ping(server: ServerProcess, bare: Bare) -> None:

@@ -9,6 +9,7 @@ import json
 import sys
 
 from tests.sim.server.clients import (  # noqa: F401 (each enters its scenarios)
+    attachments,
     commands,
     lights,
     measuring,

@@ -60,14 +60,19 @@ def recording(port: int) -> dict[str, Any]:
     lamps[0].set_state(carla.TrafficLightState.Off)
     client.start_recorder("drive.log", True)
     vehicle = car(world)
+    library = world.get_blueprint_library()
+    pose, eye = carla.Transform(carla.Location(x=-5, z=2)), library.find("sensor.camera.depth")
+    gnss = world.spawn_actor(library.find("sensor.other.gnss"), pose, vehicle, carla.AttachmentType.SpringArmGhost)
+    camera = world.spawn_actor(eye, pose, vehicle)
     place = vehicle.get_transform()
     place.location += place.get_forward_vector() * 15.0
-    world.spawn_actor(world.get_blueprint_library().find("static.prop.vendingmachine"), place)
+    world.spawn_actor(library.find("static.prop.vendingmachine"), place)
     vehicle.apply_control(carla.VehicleControl(throttle=0.6))
-    path = []
+    path, places = [], []
     for _ in range(60):
         world.tick()
         path.append(vehicle.get_location())
+        places.append(gnss.get_location())
     client.stop_recorder()
     world.freeze_all_traffic_lights(False)
     world.reset_all_traffic_lights()
@@ -79,19 +84,43 @@ def recording(port: int) -> dict[str, Any]:
         "missing": client.show_recorder_file_info("nothing.log", False),
         "outside": [bool(fails(lambda name=name: client.start_recorder(name, False))) for name in ("/etc/x", "../x")],
     }
-    vehicle.destroy()
-    client.replay_file("drive.log", 0.0, 0.0, 0, False)
+    for actor in (gnss, camera, vehicle):
+        actor.destroy()
+
+    def replay(sensors: bool) -> None:
+        client.replay_file("drive.log", 0.0, 0.0, 0, sensors)
+        for _ in range(30):
+            world.tick()
+
+    def those(pattern: str) -> list[Any]:
+        return list(world.get_actors().filter(pattern))
+
+    replay(False)
+    result["sensors"] = [sorted(a.type_id for a in those("sensor.*"))]
     worst = 1e9
-    for _ in range(56):
+    for _ in range(26):
         world.tick()
-        again = list(world.get_actors().filter("vehicle.*"))
+        again = those("vehicle.*")
         if again:
             worst = min(worst, again[0].get_location().distance(path[50]))
-    result["replayed"] = len(again)
-    result["light"] = str(lamps[0].state)
+    result |= {"replayed": len(again), "props": len(those("static.prop.*")), "light": str(lamps[0].state)}
     result["reached"] = worst
     client.stop_replayer(False)
     world.tick()
-    result["left"] = len(world.get_actors().filter("vehicle.*"))
+    result["left"] = len(those("vehicle.*")) + len(those("static.prop.*"))
+
+    replay(True)
+    result["sensors"].append(sorted(a.type_id for a in those("sensor.*")))
+    (again,) = those("vehicle.*")
+    result["parents"] = all(a.parent.id == again.id for a in those("sensor.*"))
+    heard: list[Any] = []
+    (gnss,) = those("sensor.other.gnss")
+    gnss.listen(heard.append)
+    worst = 1e9
+    for _ in range(25):
+        world.tick()
+        worst = min(worst, gnss.get_location().distance(places[50]))
+    result |= {"measured": len(heard), "sensor_off": worst}
+    client.stop_replayer(False)
     world.apply_settings(carla.WorldSettings())
     return result

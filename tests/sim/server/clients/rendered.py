@@ -10,6 +10,12 @@ import carla
 
 from tests.sim.server.clients.common import car, connect, scenario
 
+AROUND = (
+    "static.prop.vendingmachine", "static.prop.trafficcone01", "static.prop.omafiets", "walker.pedestrian.0007",
+    "vehicle.carlamotors.carlacola", "vehicle.kawasaki.ninja", "static.prop.streetsign",
+)  # fmt: skip
+"""What stands beside the car, by turns right and left."""
+
 
 @scenario
 def pictures(port: int) -> dict[str, Any]:
@@ -24,6 +30,12 @@ def pictures(port: int) -> dict[str, Any]:
     point.location += point.get_forward_vector() * 12.0
     point.location.z += 0.3
     other = world.spawn_actor(library.find("vehicle.audi.tt"), point)
+    around = []
+    for n, name in enumerate(AROUND):
+        place = vehicle.get_transform()
+        place.location += place.get_forward_vector() * (4.0 + n) + place.get_right_vector() * (4.0, -4.0)[n % 2]
+        place.location.z += 1.0 if name.startswith("walker") else 0.1
+        around.append(world.spawn_actor(library.find(name), place))
     got: dict[str, list[Any]] = defaultdict(list)
     sensors = []
     for name in (
@@ -62,6 +74,8 @@ def pictures(port: int) -> dict[str, Any]:
         "lidar_points": [len(d) for d in got["lidar.ray_cast"]],
         "lidar_channels": got["lidar.ray_cast"][-1].channels,
         "lidar_sees": other.id in [p.object_idx for p in points],
+        "shown": {a.type_id: sorted({p.object_tag for p in points if p.object_idx == a.id}) for a in around},
+        "told": {a.type_id: sorted(a.semantic_tags) for a in around},
         "radar": len(got["other.radar"][-1]),
         "radar_depths": [d.depth for d in got["other.radar"][-1]][:5],
     }

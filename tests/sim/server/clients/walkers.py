@@ -9,10 +9,49 @@ import carla
 from tests.sim.server.clients.common import connect, scenario, xyz
 
 
+def pushes(client: Any, world: Any, walker: Any) -> dict[str, Any]:
+    """A walker that stands is pushed, given a velocity, and turned."""
+    walker.apply_control(carla.WalkerControl(carla.Vector3D(0, 1, 0), 0.0))
+    world.tick()
+
+    def rest() -> Any:
+        for _ in range(30):
+            world.tick()
+        return walker.get_location()
+
+    start = rest()
+    walker.add_impulse(carla.Vector3D(150, 0, 0))
+    world.tick()
+    pushed = walker.get_velocity().x
+    middle = rest()
+    walker.set_target_velocity(carla.Vector3D(0, 3, 0))
+    world.tick()
+    shoved = walker.get_velocity()
+    rest()
+    yaw = walker.get_transform().rotation.yaw
+    walker.set_target_angular_velocity(carla.Vector3D(0, 0, 148))
+    world.tick()
+    turning = walker.get_angular_velocity().z
+    rest()
+    turned = walker.get_transform().rotation.yaw - yaw
+    place = carla.Transform(middle + carla.Location(x=4))
+    prop = world.spawn_actor(world.get_blueprint_library().find("static.prop.bin"), place)
+    refused = client.apply_batch_sync([carla.command.ApplyImpulse(prop.id, carla.Vector3D(9, 0, 0))], False)
+    prop.destroy()
+    return {
+        "pushed": [pushed, middle.x - start.x],
+        "shoved": [shoved.y, shoved.x],
+        "turning": [turning, walker.get_angular_velocity().z],
+        "turned": turned,
+        "fixed": refused[0].error,
+        "still": walker.get_velocity().length(),
+    }
+
+
 @scenario
 def walkers(port: int) -> dict[str, Any]:
     """Walkers by hand, and controllers."""
-    _, world = connect(port)
+    client, world = connect(port)
     library = world.get_blueprint_library()
     point = world.get_map().get_spawn_points()[0]
     point.location += point.get_right_vector() * 5.0
@@ -32,6 +71,7 @@ def walkers(port: int) -> dict[str, Any]:
         "bones": len(walker.get_bones().bone_transforms),
         "box": xyz(walker.bounding_box.extent),
     }
+    result |= pushes(client, world, walker)
     controller = world.spawn_actor(library.find("controller.ai.walker"), carla.Transform(), attach_to=walker)
     world.tick()
     goal = world.get_random_location_from_navigation()

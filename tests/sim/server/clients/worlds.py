@@ -97,7 +97,8 @@ def maps(port: int) -> dict[str, Any]:
 @scenario
 def scene(port: int) -> dict[str, Any]:
     """Rays, boxes, environment objects, weather, debug drawing, textures, spectator, and what is refused."""
-    _, world = connect(port)
+    client, world = connect(port)
+    client.set_timeout(300.0)  # rays meet the town: the first one waits for its scene
     vehicle = car(world)
     place = vehicle.get_transform()
     above = place.location + carla.Location(z=20)
@@ -106,6 +107,12 @@ def scene(port: int) -> dict[str, Any]:
     ahead = world.project_point(
         place.location + carla.Location(z=1) - place.get_forward_vector() * 9, place.get_forward_vector(), 30.0
     )
+    building = max(world.get_level_bbs(carla.CityObjectLabel.Buildings), key=lambda box: box.extent.x * box.extent.y)
+    top = building.location.z + building.extent.z
+    over = carla.Location(building.location.x, building.location.y, top + 10.0)
+    roof = world.project_point(over, carla.Vector3D(0, 0, -1), 100.0)
+    aside = carla.Location(building.extent.x + 5.0, 0, 0)
+    walls = world.cast_ray(building.location - aside, building.location + aside)
     weather = carla.WeatherParameters(cloudiness=80.0, precipitation=30.0, sun_altitude_angle=-5.0)
     world.set_weather(weather)
     now = world.get_weather()
@@ -123,6 +130,11 @@ def scene(port: int) -> dict[str, Any]:
         "ray_heights": [h.location.z for h in hits],
         "ground": [str(ground.label), ground.location.z] if ground else None,
         "ahead": str(ahead.label) if ahead else None,
+        "roof": [str(roof.label), roof.location.z, top] if roof else None,
+        "through": sum(
+            hit.label == carla.CityObjectLabel.Buildings and building.contains(hit.location, carla.Transform())
+            for hit in walls
+        ),
         "weather": [now.cloudiness, now.precipitation, now.sun_altitude_angle],
         "spectator": xyz(spectator.get_location()),
         "boxes": len(world.get_level_bbs(carla.CityObjectLabel.TrafficLight)),
