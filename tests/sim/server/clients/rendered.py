@@ -33,7 +33,7 @@ def pictures(port: int) -> dict[str, Any]:
     around = []
     for n, name in enumerate(AROUND):
         place = vehicle.get_transform()
-        place.location += place.get_forward_vector() * (4.0 + n) + place.get_right_vector() * (4.0, -4.0)[n % 2]
+        place.location += place.get_forward_vector() * (4.0 + 2.0 * n) + place.get_right_vector() * (4.0, -4.0)[n % 2]
         place.location.z += 1.0 if name.startswith("walker") else 0.1
         around.append(world.spawn_actor(library.find(name), place))
     got: dict[str, list[Any]] = defaultdict(list)
@@ -48,6 +48,7 @@ def pictures(port: int) -> dict[str, Any]:
             blueprint.set_attribute("image_size_y", "96")
         elif name.startswith("lidar"):
             blueprint.set_attribute("range", "60")
+            blueprint.set_attribute("points_per_second", "200000")
         place = carla.Transform(carla.Location(x=0.2, z=1.9))
         sensor = world.spawn_actor(blueprint, place, attach_to=vehicle)
         sensor.listen(lambda data, name=name: got[name].append(data))
@@ -62,7 +63,7 @@ def pictures(port: int) -> dict[str, Any]:
     tags, depth, colour = pixels("camera.semantic_segmentation"), pixels("camera.depth"), pixels("camera.rgb")
     metres = (depth[..., 2] + 256 * depth[..., 1] + 65536 * depth[..., 0]) / (2**24 - 1) * 1000
     seen = (tags[..., 2] == 14) & (np.arange(96)[:, None] < 70) & (np.abs(np.arange(160) - 80)[None] < 25)
-    points = got["lidar.ray_cast_semantic"][-1]
+    points = [point for sweep in got["lidar.ray_cast_semantic"] for point in sweep]
     result = {
         "frames": {name: [d.frame for d in rows] == frames for name, rows in got.items()},
         "tags": sorted(set(tags[..., 2].ravel().tolist())),
