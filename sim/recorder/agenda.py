@@ -33,8 +33,8 @@ def agenda(config: RecordConfig) -> list[Assignment]:
     for split in SPLITS:
         towns = config.test_towns if split == "test" else config.towns
         count = getattr(config, split)
-        # a shuffle for each list, so that weathers, densities and scenarios meet in all combinations
-        weathers = _dealt(list(config.weathers), count, rng)
+        # an order for each list, so that weathers, densities and scenarios meet in all combinations
+        weathers = _weathers(config.weathers, len(towns), count, rng)
         densities = _dealt(list(config.traffic.densities), count, rng)
         scenarios = _dealt(list(config.scenarios), count, rng)
         used = dict.fromkeys(towns, 0)
@@ -53,6 +53,21 @@ def agenda(config: RecordConfig) -> list[Assignment]:
                 )
             )
             used[town] += 1
+    return found
+
+
+def _weathers(weathers: tuple[str, ...], towns: int, count: int, rng: np.random.Generator) -> list[str]:
+    """The weather of each of `count` episodes, which are in `towns` towns by turns.
+
+    A town sees every weather before it sees one again. The towns begin at different places of the same order, so that
+    the first episodes of a split, as many as there are weathers, show them all.
+    """
+    many = len(weathers)
+    orders = [rng.permutation(many) for _ in range(count // (many * towns) + 1)] if towns else []
+    found = []
+    for k in range(count):
+        turn, town = divmod(k, towns)
+        found.append(weathers[orders[turn // many][(turn + town * many // towns) % many]])
     return found
 
 

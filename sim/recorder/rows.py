@@ -19,7 +19,7 @@ from sim.sensors.actors import rotations
 
 F32 = NDArray[np.float32]
 FACING = 0.26
-"""A light faces the camera where the cosine between its view and the way to the camera is at least this (75 deg)."""
+"""A light or sign faces the camera where the cosine between its view and the way to the camera is at least this (75 deg)."""
 SIGN_REACH = 15.0
 """Metres between a stop sign that binds and its line."""
 STATE_NAMES = {LightState.NONE: "off", LightState.GREEN: "green", LightState.YELLOW: "yellow", LightState.RED: "red"}
@@ -174,7 +174,7 @@ def things_of(around: Surroundings, tracker: RouteTracker, posts: list[Post], tr
         if post.light >= 0:
             extra["state"] = STATE_NAMES[LightState(int(around.lights[post.light]))] if facing else "back"
         else:
-            extra["sign"] = post.sign
+            extra["sign"] = post.sign if facing else "back"
         for head, (middle_of, half_of) in enumerate(post.boxes):
             found.append(
                 Thing(

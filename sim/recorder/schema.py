@@ -33,8 +33,8 @@ TAGS_OF = {
 """Category -> semantic tags that its pixels have."""
 
 
-SIGNS = ("stop", "yield", *(f"speed_limit_{v}" for v in range(5, 135, 5)), "other")
-"""Types of traffic signs; the column `signs` holds indices into this."""
+SIGNS = ("stop", "yield", *(f"speed_limit_{v}" for v in range(5, 135, 5)), "other", "back")
+"""Types of traffic signs; the column `signs` holds indices into this. `back`: a picture shows its back."""
 
 
 def _fixed(n: int) -> pa.DataType:
