@@ -12,10 +12,10 @@ from torchvision.transforms.v2 import functional as F
 
 from perception.classes import IGNORE
 from perception.config import DataConfig
-from perception.target import Target, big_enough, keep
+from perception.target import Target, keep
 
 GREY = 110  # levels of 255 around a picture that was made smaller
-SEEN = 0.35  # share of a box that must stay in the picture for the object to stay in the target
+SEEN = 0.35  # share of a box that must stay in the picture; objects with less of it are ignored
 
 
 def augment(image: Tensor, target: Target, config: DataConfig, seed: int) -> tuple[Tensor, Target]:
@@ -88,4 +88,5 @@ def _zoom(image: Tensor, target: Target, factor: float) -> tuple[Tensor, Target]
     inside = torch.minimum(moved.clamp(min=0), limit).float()
     areas = [(b[:, 2] - b[:, 0]).clamp(min=0) * (b[:, 3] - b[:, 1]).clamp(min=0) for b in (moved, inside)]
     target["boxes"] = inside
-    return image, keep(target, (areas[1] >= SEEN * areas[0]) & big_enough(inside))
+    target["ignore"] = target["ignore"] | (areas[1] < SEEN * areas[0])
+    return image, keep(target, areas[1] > 0)

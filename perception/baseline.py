@@ -12,6 +12,7 @@ from torchvision.ops import box_iou
 from perception.classes import CLASSES, IGNORE, LIGHT, SIGN, TRAIN_IDS
 from perception.data import Frames
 from perception.output import Detections
+from perception.target import certain
 from training import Draw
 
 BOXES = 5  # told of each class
@@ -26,7 +27,7 @@ class Blind:
 
     def __init__(self, frames: Frames, pictures: int = 300) -> None:
         chosen = np.linspace(0, len(frames) - 1, min(pictures, len(frames))).round().astype(int)
-        targets = [frames[Draw(int(k), None)].target for k in chosen]
+        targets = [certain(frames[Draw(int(k), None)].target) for k in chosen]
         counts = np.zeros((len(TRAIN_IDS), *targets[0]["semantic"].shape), np.int32)
         for target in targets:
             semantic = target["semantic"].numpy()

@@ -35,6 +35,11 @@ class DataConfig:
     """Use pictures without any object too."""
     cache: bool = True
     """Keep the scaled pictures in memory: 300 kB each at the default size."""
+    least_height: float = 0.035
+    """Objects lower than this share of the focal length are ignored: not trained on, and finding them is neither right
+    nor wrong. 0.035 is KITTI's limit (25 pixels at a focal length of 721): a car at 43 m, a pedestrian at 50 m."""
+    least_visible: float = 0.3
+    """Objects of which a smaller share is visible are ignored likewise."""
     flip: float = 0.5
     """Augmentation: share of pictures mirrored."""
     zoom: float = 0.6
@@ -47,7 +52,8 @@ class DataConfig:
     """Augmentation: share of pictures blurred."""
 
     def __post_init__(self) -> None:
-        within("data.", self, width=(64, 4096), height=(64, 4096), limit=(0, 1 << 40), flip=(0, 1), zoom=(0, 4),
+        within("data.", self, width=(64, 4096), height=(64, 4096), limit=(0, 1 << 40),
+               least_height=(0, 10), least_visible=(0, 1), flip=(0, 1), zoom=(0, 4),
                jitter=(0, 1), gamma=(0, 9), blur=(0, 1))  # fmt: skip
         if self.width % 32 or self.height % 32:
             raise UserError(f"data.width and data.height must be multiples of 32, not {self.width} x {self.height}")

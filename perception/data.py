@@ -20,7 +20,7 @@ from contracts import UserError
 from perception.augment import augment
 from perception.classes import CLASSES, IGNORE, LIGHT, SIGN, STATES, TAG_TO_TRAIN_ID
 from perception.config import DataConfig
-from perception.target import Sample, Target, big_enough, keep
+from perception.target import Sample, Target, ignore_low
 from sim.recorder.reader import Dataset, DatasetError
 from training import Draw
 
@@ -95,10 +95,10 @@ class Frames(TorchDataset[Sample]):
             picture = self._cache.get(item) or self._try(item)
             if picture is not None:  # else it became unreadable since the start, and is to be left out
                 target = self.target(item, picture[1])
-                if draw.seed is None:
-                    return Sample(picture[0], target, item)
-                image, target = augment(picture[0], target, self.config, draw.seed)
-                return Sample(image, target, item)
+                image = picture[0]
+                if draw.seed is not None:
+                    image, target = augment(image, target, self.config, draw.seed)
+                return Sample(image, ignore_low(target, self._least_height(item) * self.scale(item)[1]), item)
         raise DatasetError(f"{self.source.root} {self.split}: no picture can be read")
 
     def camera(self, item: int) -> dict[str, Any]:
@@ -110,6 +110,22 @@ class Frames(TorchDataset[Sample]):
         """Pixels of the scaled picture a pixel of the recorded one, across and down."""
         record = self.records[item]
         return self.config.width / record["width"], self.config.height / record["height"]
+
+    def focal(self, item: int) -> float:
+        """Focal length, pixels of the recorded picture."""
+        return float(self.records[item]["width"] / (2 * math.tan(self.camera(item)["fov"] / 2)))
+
+    def ignored(self, item: int) -> NDArray[np.bool_]:
+        """[N] annotations of a picture that are neither to be found nor to be left alone: too low or too hidden."""
+        low = np.array([a["bbox"][3] for a in self.annotations[item]], float) < self._least_height(item)
+        return low | self._hidden(item)
+
+    def _least_height(self, item: int) -> float:
+        return self.config.least_height * self.focal(item)
+
+    def _hidden(self, item: int) -> NDArray[np.bool_]:
+        seen = np.array([a.get("visibility", 1.0) for a in self.annotations[item]], float)
+        return seen < self.config.least_visible
 
     def only(self, items: list[int]) -> Frames:
         """Some of the pictures, as a set of their own."""
@@ -198,7 +214,6 @@ class Frames(TorchDataset[Sample]):
         local = to_camera(centre, camera["pose"])
         yaw = np.array([a["yaw"] for a in rows]) - camera["pose"][5]
         binding = np.array([int(a["binding"]) if "binding" in a else -1 for a in rows], np.int64)
-        focal = across * record["width"] / (2 * math.tan(camera["fov"] / 2))
         states = [STATES.index(a["state"]) if "state" in a else -1 for a in rows]
         signs = [self.signs.index(a["sign"]) if "sign" in a else -1 for a in rows]
         target = {
@@ -210,9 +225,9 @@ class Frames(TorchDataset[Sample]):
             "sign": torch.tensor(signs, dtype=torch.int64),
             "binding": torch.from_numpy(binding),
             "stop": torch.from_numpy(np.where(binding == 1, stop, math.nan).astype(np.float32)),
+            "ignore": torch.from_numpy(self._hidden(item)),
+            "focal": torch.tensor([across * self.focal(item)], dtype=torch.float32),
         }
-        target = keep(target, big_enough(target["boxes"]))
-        target["focal"] = torch.tensor([focal], dtype=torch.float32)
         target["semantic"] = torch.full((height, width), IGNORE, dtype=torch.uint8) if semantic is None else semantic
         return target
 

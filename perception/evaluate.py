@@ -92,12 +92,15 @@ def evaluate(
 ) -> Evaluation:
     """All figures of `predictor` on `frames`.
 
+    Objects that `frames.ignored` names are neither hits nor misses; only map50_all counts every annotated object.
     change: alters each scaled picture [H, W, 3] (given its number) before it is looked at; scan: each lidar scan.
     details: also the tables by class, distance, weather, town and camera, and the worst pictures.
     """
     seen = look(predictor, frames, progress, change, scan)
     every = list(range(len(frames)))
     out = Evaluation(name, len(frames), _figures(seen, every))
+    plain = [Truth(t.boxes, t.labels, np.zeros(len(t.labels), np.bool_)) for t in seen.truth]
+    out.overall["map50_all"] = metrics.coco(seen.found, plain)["map50"]
     out.lights, out.signs = _posts(seen, frames, every)
     out.overall["light_accuracy"] = _accuracy(out.lights)
     out.overall["sign_accuracy"] = _accuracy(out.signs)
@@ -160,10 +163,12 @@ def _take(
     labels = np.array([a["category_id"] - 1 for a in rows], np.int64)
     centres = np.array([a["centre"][:2] for a in rows], np.float32).reshape(-1, 2)
     away = np.linalg.norm(centres, axis=1).astype(np.float64)
-    seen.truth.append(Truth(boxes, labels, np.zeros(len(rows), np.bool_)))
+    ignore = frames.ignored(item)
+    seen.truth.append(Truth(boxes, labels, ignore))
     seen.distances.append(away)
     kept = away <= FAR_3D
-    seen.true_places.append(Placed(labels[kept], centres[kept], np.ones(int(kept.sum()), np.float32)))
+    ones = np.ones(int(kept.sum()), np.float32)
+    seen.true_places.append(Placed(labels[kept], centres[kept], ones, ignore[kept]))
     known = answer.semantic is not None and (semantic != IGNORE).any()
     seen.matrices.append(metrics.confusion(answer.semantic, semantic) if known else None)  # type: ignore[arg-type]
     values = {n: getattr(answer, n) for n in Detections.__dataclass_fields__}
@@ -196,7 +201,8 @@ def _by_class(seen: Seen) -> dict[str, dict[str, float]]:
     for label, name in enumerate(CLASSES):
         if name not in flat:
             continue
-        table[name] = {"objects": float(sum(int((t.labels == label).sum()) for t in seen.truth)), "map50": flat[name]}
+        count = sum(int(((t.labels == label) & ~t.ignore).sum()) for t in seen.truth)
+        table[name] = {"objects": float(count), "map50": flat[name]}
         if name in placed.ap:
             table[name] |= {f"ap3d_{gap:g}m": value for gap, value in placed.ap[name].items()}
             table[name]["centre_error"] = placed.error[name]
@@ -205,15 +211,22 @@ def _by_class(seen: Seen) -> dict[str, dict[str, float]]:
 
 def _at_distance(seen: Seen, low: float, high: float) -> dict[str, float]:
     """map50 of the objects in a range; finding one outside it is neither right nor wrong."""
-    truth = [Truth(t.boxes, t.labels, ~((away >= low) & (away < high))) for t, away in zip(seen.truth, seen.distances)]
+    truth = [
+        Truth(t.boxes, t.labels, t.ignore | ~((away >= low) & (away < high)))
+        for t, away in zip(seen.truth, seen.distances)
+    ]
     return {**metrics.coco(seen.found, truth), "objects": float(sum(int((~t.ignore).sum()) for t in truth))}
 
 
 def match(found: Detections, truth: Truth, score: float) -> tuple[list[tuple[int, int]], list[int], list[int]]:
-    """Pairs (detection, true object) of one picture; detections that hit nothing; true objects that were missed."""
+    """Pairs (detection, true object) of one picture; detections that hit nothing; true objects that were missed.
+
+    Objects to be ignored, and what hits only them, are in none of the three.
+    """
     rows = [int(k) for k in np.argsort(-found.scores, kind="stable") if found.scores[k] >= score]
-    left = set(range(len(truth.labels)))
+    left = set(np.flatnonzero(~truth.ignore).tolist())
     overlap = box_iou(torch.from_numpy(found.boxes), torch.from_numpy(truth.boxes)).numpy()
+    excused = (overlap >= HIT) & truth.ignore & (found.labels[:, None] == truth.labels)
     pairs, false = [], []
     for k in rows:
         mine = [j for j in left if truth.labels[j] == found.labels[k] and overlap[k, j] >= HIT]
@@ -221,7 +234,7 @@ def match(found: Detections, truth: Truth, score: float) -> tuple[list[tuple[int
             best = max(mine, key=lambda j: (overlap[k, j], -j))
             left.discard(best)
             pairs.append((k, best))
-        else:
+        elif not excused[k].any():
             false.append(k)
     return pairs, false, sorted(left)
 

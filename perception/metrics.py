@@ -110,11 +110,20 @@ def mean_iou(matrix: NDArray[np.int64]) -> float:
 
 @dataclass
 class Placed:
-    """Objects of one picture on the ground: labels [N], centres [N, 2] metres (ego frame), scores [N] (1 for truth)."""
+    """Objects of one picture on the ground: labels [N], centres [N, 2] metres (ego frame), scores [N] (1 for truth).
+
+    ignore [N]: true objects that are neither to be found nor to be left alone; None for none.
+    """
 
     labels: NDArray[np.int64]
     centres: NDArray[np.float32]
     scores: NDArray[np.float32]
+    ignore: NDArray[np.bool_] | None = None
+
+    def of(self, label: int, ignored: bool = False) -> NDArray[np.int64]:
+        """Rows of one class, those to be ignored or the others."""
+        left_out = np.zeros(len(self.labels), np.bool_) if self.ignore is None else self.ignore
+        return np.flatnonzero((self.labels == label) & (left_out == ignored))
 
 
 @dataclass
@@ -141,11 +150,12 @@ class Map3d:
 def nuscenes(found: Sequence[Placed], truth: Sequence[Placed], classes: Sequence[int]) -> Map3d:
     """nuScenes' metric (its detection task, docs of 2019): the most certain detection first takes the nearest true
 
-    object that is left within the gap; AP is the mean over recalls above .1 of precision less .1, over .9.
+    object that is left within the gap; AP is the mean over recalls above .1 of precision less .1, over .9. A detection
+    that takes none and is within the gap of an object to be ignored does not count.
     """
     out = Map3d()
     for label in classes:
-        total = sum(int((t.labels == label).sum()) for t in truth)
+        total = sum(len(t.of(label)) for t in truth)
         if not total:
             continue
         name = CLASSES[label]
@@ -162,21 +172,22 @@ def _matches(
     found: Sequence[Placed], truth: Sequence[Placed], label: int, gap: float
 ) -> tuple[NDArray[np.bool_], list[float]]:
     """Of all detections of a class, the most certain first: whether each is a hit; and the hits' distances."""
-    every = [(float(d.scores[k]), n, int(k)) for n, d in enumerate(found) for k in np.flatnonzero(d.labels == label)]
+    every = [(float(d.scores[k]), n, int(k)) for n, d in enumerate(found) for k in d.of(label)]
     every.sort(key=lambda item: (-item[0], item[1], item[2]))
-    left = [set(np.flatnonzero(t.labels == label).tolist()) for t in truth]
-    hits, distances = np.zeros(len(every), np.bool_), []
-    for rank, (_, picture, k) in enumerate(every):
-        if not left[picture]:
-            continue
-        rows = sorted(left[picture])
-        away = np.linalg.norm(truth[picture].centres[rows] - found[picture].centres[k], axis=1)
-        nearest = int(np.argmin(away))
-        if away[nearest] < gap:
-            hits[rank] = True
+    left = [set(t.of(label).tolist()) for t in truth]
+    hits, distances = [], []
+    for _, picture, k in every:
+        rows, here, place = sorted(left[picture]), truth[picture], found[picture].centres[k]
+        away = np.linalg.norm(here.centres[rows] - place, axis=1)
+        hit = bool(len(rows)) and bool(away.min() < gap)
+        if hit:
+            nearest = int(np.argmin(away))
             left[picture].discard(rows[nearest])
             distances.append(float(away[nearest]))
-    return hits, distances
+        elif (np.linalg.norm(here.centres[here.of(label, True)] - place, axis=1) < gap).any():
+            continue
+        hits.append(hit)
+    return np.array(hits, np.bool_), distances
 
 
 def average_precision(hits: NDArray[np.bool_], total: int) -> float:

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perception.centre import CentreNet, decode
+from perception.centre import CentreNet
 from perception.config import ModelConfig
+from perception.heatmap import decode
 from perception.output import Detections
 from perception.peers import PeerDetector, PeerSegmenter
 from perception.target import Target

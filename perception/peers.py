@@ -17,7 +17,7 @@ from torchvision.ops import roi_align
 from contracts import UserError
 from perception.classes import CLASSES, IGNORE, LIGHT, SIGN, STATES, TRAIN_IDS
 from perception.config import ModelConfig
-from perception.target import Target
+from perception.target import Target, certain
 from training import load_weights
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class PeerDetector(nn.Module):
     def loss(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Losses by name and their sum "loss"."""
         pictures = images.float() / 255
+        targets = [certain(t) for t in targets]  # torchvision has no way to ignore an object: it becomes background
         wanted = [{"boxes": t["boxes"], "labels": t["labels"] + 1} for t in targets]
         found: dict[str, Tensor] = dict(self.body(list(pictures), wanted))
         found |= self.posts.loss(pictures, targets)

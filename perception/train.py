@@ -46,8 +46,7 @@ class PerceptionModule(training.Module):
         semantic = [t["semantic"].cpu().numpy() for t in batch.targets]
         matrix = sum(confusion(d.semantic, s) for d, s in zip(found, semantic) if d.semantic is not None)
         truth = [
-            Truth(t["boxes"].cpu().numpy(), t["labels"].cpu().numpy(), torch.zeros(len(t["labels"])).bool().numpy())
-            for t in batch.targets
+            Truth(t["boxes"].cpu().numpy(), t["labels"].cpu().numpy(), t["ignore"].cpu().numpy()) for t in batch.targets
         ]
         return [Detections(**{**d.__dict__, "semantic": None}) for d in found], truth, matrix
 

@@ -52,6 +52,9 @@ class TrainConfig:
     """Samples of one pass forward and back, over all devices."""
     accumulate: int = 1
     """Passes whose gradients one optimiser step adds up (their mean)."""
+    ema: float = 0.0
+    """Decay of a moving average of the weights, with which validations are made and which best.pt holds; 0: the weights
+    themselves."""
     precision: Precision = "32"
     """auto: bf16-mixed where the device computes it at more than the speed of 32 (processors with avx512_bf16 or amx,
     GPUs since Ampere), else 32."""
@@ -75,8 +78,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         within("train.", self, lr=(TINY, 1e6), momentum=(0, 0.9999), weight_decay=(0, 100), warmup=(0, 1 << 40),
-               final_lr=(0, 1), steps=(0, 1 << 50), epochs=(0, 1e6), minutes=(0, 1e6), batch=(1, 1 << 20),
-               accumulate=(1, 1 << 20), devices=(1, 4096), threads=(1, 1024), workers=(0, 1024),
+               final_lr=(0, 1), ema=(0, 0.99999), steps=(0, 1 << 50), epochs=(0, 1e6), minutes=(0, 1e6),
+               batch=(1, 1 << 20), accumulate=(1, 1 << 20), devices=(1, 4096), threads=(1, 1024), workers=(0, 1024),
                log_every=(1, 1 << 40), validate_every=(0, 1 << 50), patience=(0, 1 << 20),
                checkpoint_every=(1, 1 << 50))  # fmt: skip
         if not (self.steps or self.epochs or self.minutes):
@@ -85,6 +88,8 @@ class TrainConfig:
             raise UserError(f"train.strategy {self.strategy} does not go with train.devices {self.devices}")
         if self.batch % self.devices:
             raise UserError(f"train.batch {self.batch} cannot be divided among {self.devices} devices")
+        if self.ema and self.strategy == "fsdp":
+            raise UserError("train.ema needs whole weights in each process, so not train.strategy fsdp")
         if self.patience and not self.validate_every:
             raise UserError("train.patience needs train.validate_every")
 

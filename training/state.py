@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,3 +97,13 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise UserError(f"{path}: holds no weights")
     return content
+
+
+def write_weights(path: Path, state: dict[str, Tensor]) -> None:
+    """Replace the file of weights: after a crash at any moment it holds the old or the new ones, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        torch.save({"state_dict": state}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

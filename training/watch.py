@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ from torch import Tensor
 from clipping import GradientClipper
 from clipping.sinks import digest
 from contracts.runs import Progress, RunDirectory, Tracking
+from training.average import Average
 from training.config import TrainConfig
 from training.data import Data, Stream, validation_batches
 from training.module import Module
 from training.optim import lr_share, set_lr
-from training.state import BEST, CHECKPOINT, finite, random_state, restore_random_state, weights
-
-FIELDS = ("norm", "norm_after", "coef", "threshold", "clipped", "skipped", "nonfinite")
+from training.state import BEST, CHECKPOINT, finite, random_state, restore_random_state, weights, write_weights
+from training.telemetry import tables
 
 
 class Diverged(Exception):
@@ -48,6 +48,8 @@ class Watch(lightning.Callback):
         self.worse = 0  # validations since the best one
         self.stopped = False
         self._random: dict[str, Any] | None = None
+        self._average: Average | None = None
+        self._averaged: dict[str, Tensor] | None = None  # as the checkpoint has it
 
     def begin(
         self, config: TrainConfig, data: Data, stream: Stream, total: int, initial: str, clipper: GradientClipper
@@ -85,6 +87,7 @@ class Watch(lightning.Callback):
             "initial": self.initial,
             "clipper": self.clipper.state_dict(),
             "random": random,
+            "average": None if self._average is None else self._average.values,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -95,6 +98,7 @@ class Watch(lightning.Callback):
         self.initial = state_dict["initial"]
         self.clipper.load_state_dict(state_dict["clipper"])
         self._random = state_dict["random"][self.stream.rank]
+        self._averaged = state_dict.get("average")
         self._validated = self._saved = self._logged = self.step
         self._done = self._share_done()
         if self.tracking is not None:
@@ -111,6 +115,10 @@ class Watch(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if self._random is not None:
             restore_random_state(self._random)
+        if self.config.ema:
+            self._average = Average(pl_module, self.config.ema)
+            if self._averaged is not None:
+                self._average.load(self._averaged)
         self._clock = time.perf_counter()
         self._window = (self._clock, self.stream.waited, self.step)
 
@@ -137,6 +145,8 @@ class Watch(lightning.Callback):
             return
         assert isinstance(pl_module, Module)
         self.step += 1
+        if self._average is not None:
+            self._average.update(pl_module, self.step)
         self._tick()
         done, stopping = self._share_done(), self.stop()
         self._done, self.stopped = self._agree(trainer, (done, stopping))
@@ -166,6 +176,13 @@ class Watch(lightning.Callback):
         if self.data.validation is None or self._validated == self.step:
             return
         self._validated = self.step
+        with nullcontext() if self._average is None else self._average.applied(module):
+            self._validate(trainer, module)
+        if self.tracking is not None:
+            self.tracking.scalars({f"validation/{name}": value for name, value in self.last.items()}, self.step)
+        self._tick()
+
+    def _validate(self, trainer: lightning.Trainer, module: Module) -> None:
         config = self.config
         batches, total = validation_batches(
             self.data, config.batch // config.devices, self.stream.rank, config.devices, config.workers
@@ -186,9 +203,6 @@ class Watch(lightning.Callback):
         figures = module.validation_figures(results) if self.stream.rank == 0 else {}
         self.last = self._agree(trainer, figures)
         self._judge(module)
-        if self.tracking is not None:
-            self.tracking.scalars({f"validation/{name}": value for name, value in self.last.items()}, self.step)
-        self._tick()
 
     def _judge(self, module: Module) -> None:
         name = module.monitor
@@ -274,33 +288,9 @@ class Watch(lightning.Callback):
             return
         if records:
             subsystem = self.clipper.config.subsystem
-            self._rows(f"clip_{subsystem}", records, records)
-            for name in records[0].get("groups", {}):
-                safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in name).strip("_") or "group"
-                self._rows(f"clip_{subsystem}_{safe}", records, [r["groups"][name] for r in records])
+            for name, rows in tables(subsystem, records).items():
+                self.tracking.rows(name, rows)
             values |= digest(subsystem, records)
             self._share = float(np.mean([r["clipped"] for r in records]))
         if values:
             self.tracking.scalars(values, self.step)
-
-    def _rows(self, name: str, records: list[dict[str, Any]], parts: list[dict[str, Any]]) -> None:
-        assert self.tracking is not None
-        rows = [
-            {
-                "timestep": record["step"],
-                "step": record["step"],
-                **{f: int(part[f]) if isinstance(part[f], bool) else float(part[f]) for f in FIELDS},
-            }
-            for record, part in zip(records, parts)
-        ]
-        self.tracking.rows(name, rows)
-
-
-def write_weights(path: Path, state: dict[str, Tensor]) -> None:
-    """Replace the file of weights: after a crash at any moment it holds the old or the new ones, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        torch.save({"state_dict": state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

@@ -19,7 +19,7 @@ from sim.sensors.actors import rotations
 
 F32 = NDArray[np.float32]
 FACING = 0.26
-"""A light or sign faces the camera where the cosine between its view and the way to the camera is at least this (75 deg)."""
+"""A light or sign faces the camera where the cosine between its view and the way there is at least this (75 deg)."""
 SIGN_REACH = 15.0
 """Metres between a stop sign that binds and its line."""
 STATE_NAMES = {LightState.NONE: "off", LightState.GREEN: "green", LightState.YELLOW: "yellow", LightState.RED: "red"}

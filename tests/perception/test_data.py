@@ -16,9 +16,11 @@ import torch
 
 from contracts import UserError
 from perception.augment import augment
+from perception.centre import CentreNet
 from perception.classes import IGNORE, LIGHT, TAG_TO_TRAIN_ID, TRAIN_IDS
 from perception.config import DataConfig, ModelConfig, PerceptionConfig
 from perception.data import Frames
+from perception.heatmap import STRIDE, losses
 from training import Draw
 
 
@@ -147,6 +149,45 @@ def test_what_is_known_of_an_object(data: Path) -> None:
                for k in range(len(t["labels"])) if t["labels"][k] == LIGHT]  # fmt: skip
     assert {float(stop) for bound, stop in binding if bound == 1} == {14.0}
     assert all(torch.isnan(stop) for bound, stop in binding if bound == 0)
+
+
+def test_what_nobody_could_see_is_ignored(data: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(data, tmp_path / "data")
+    plain = DataConfig(str(root), width=192, height=96, zoom=0.9, flip=0.0)
+    heights = [a["bbox"][3] for a in Frames(plain, "train").annotations[0]]
+    edit(root, lambda c: c["annotations"][0].__setitem__("visibility", 0.2))
+    low = replace(plain, least_height=(max(heights[1:]) + 0.5) / painted.FRONT.focal)
+    for config, wanted in ((plain, [True] + [False] * (len(heights) - 1)), (low, [True] * len(heights))):
+        frames = Frames(config, "train")
+        expected = [w or h < config.least_height * painted.FRONT.focal for w, h in zip(wanted, heights)]
+        assert frames.ignored(0).tolist() == expected
+        assert frames[Draw(0, None)].target["ignore"].tolist() == expected
+    # a zoom makes objects large enough, or too small
+    frames, changed = Frames(replace(plain, least_height=np.median(heights) / painted.FRONT.focal), "train"), 0
+    for seed in range(12):
+        target = frames[Draw(0, seed)].target
+        tall = target["boxes"][:, 3] - target["boxes"][:, 1]
+        assert target["ignore"][tall < float(np.median(heights))].all()
+        changed += int((~target["ignore"]).sum()) != int((~frames[Draw(0, None)].target["ignore"]).sum())
+    assert changed > 0
+
+
+def test_the_heat_map_is_not_judged_where_an_object_is_ignored(data: Path) -> None:
+    frames = Frames(DataConfig(str(data), width=192, height=96), "train")
+    target = frames[Draw(0, None)].target
+    count, label = len(target["labels"]), int(target["labels"][0])
+    net = CentreNet(ModelConfig(channels=[8, 8, 8, 8, 8], neck=8), len(frames.signs))
+    maps = {name: value.detach() for name, value in net(torch.zeros(1, 3, 96, 192)).items()}
+    row, column = [int(v) // STRIDE for v in ((target["boxes"][0, 1::2].mean()), (target["boxes"][0, 0::2].mean()))]
+    found = {}
+    for ignored in (False, True):
+        target["ignore"] = torch.tensor([ignored] + [False] * (count - 1))
+        for level in (-4.0, 4.0):
+            maps["heat"][0, label, row, column] = level
+            found[ignored, level] = {name: float(value) for name, value in losses(maps, [target]).items()}
+    assert found[True, -4.0] == found[True, 4.0]
+    assert found[False, -4.0]["heat"] > found[False, 4.0]["heat"] + 0.1
+    assert found[False, 4.0]["box"] != found[True, 4.0]["box"]
 
 
 def test_carla_tags_become_cityscapes_classes() -> None:

@@ -71,6 +71,11 @@ def test_nuscenes_by_hand() -> None:
     assert result.ap["car"][4.0] == pytest.approx((89 * 0.9 + 2 / 3 - 0.1) / 90 / 0.9)
     assert result.error["car"] == pytest.approx(0.7)
     assert result.mean == pytest.approx(np.mean([0, one_of_two, one_of_two, result.ap["car"][4.0]]))
+    # what is to be ignored is no miss, and near it nothing is false; far from it something is
+    ignored = Placed(truth[0].labels, truth[0].centres, truth[0].scores, np.array([False, True]))
+    spared = nuscenes([places([[10, 0.7], [20, 0.5]], [0, 0], [0.8, 0.9])], [ignored], [0])
+    assert spared.ap["car"][1.0] == pytest.approx(1.0)
+    assert spared.ap["car"][0.5] == 0.0
     # the surer of two at one object is the hit, the other is wrong, in whichever order they come
     double = nuscenes([places([[10, 0.4], [10, 0.1]], [0, 0], [0.9, 0.8])], [places([[10, 0]], [0])], [0])
     assert double.error["car"] == pytest.approx(0.4)

@@ -56,7 +56,7 @@ def test_every_optimiser_learns_and_keeps_to_the_threshold(optimizer: str, tmp_p
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_stopped_run_goes_on_to_the_last_bit(accumulate: int, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"accumulate": accumulate, "optimizer": "adam"}
+    options: dict[str, Any] = {"accumulate": accumulate, "optimizer": "adam", "ema": 0.9}
     clip = ClipConfig("zclip", subsystem="toy", warmup=3)
     whole, _ = train(tmp_path / "whole", clip=clip, **options)
     asked = iter([False] * 6 + [True])
@@ -67,6 +67,8 @@ def test_a_stopped_run_goes_on_to_the_last_bit(accumulate: int, tmp_path: Path) 
     assert rest.final_weights == whole.final_weights != part.final_weights
     assert rest.initial_weights == whole.initial_weights
     assert rows(tmp_path / "part" / "clip_toy.csv") == rows(tmp_path / "whole" / "clip_toy.csv")
+    averaged = [training.load_weights(tmp_path / name / "best.pt") for name in ("part", "whole")]
+    assert all(torch.equal(value, averaged[1][name]) for name, value in averaged[0].items())
     kept = [r for r in metrics(tmp_path / "part") if r[1].startswith("validation/")]
     assert kept == [r for r in metrics(tmp_path / "whole") if r[1].startswith("validation/")]
 
@@ -126,6 +128,22 @@ def test_accumulation_is_a_larger_batch_and_bf16_trains(tmp_path: Path) -> None:
     assert chosen.final_weights == by_name.final_weights
 
 
+def test_best_weights_are_the_moving_average(tmp_path: Path) -> None:
+    """Against the average worked out from the checkpoints of every step; the training itself does not change."""
+    options: dict[str, Any] = {"steps": 4, "checkpoint_every": 1, "validate_every": 0}
+    plain, _ = train(tmp_path / "plain", **options)
+    run, _ = train(tmp_path / "run", ema=0.15, **options)
+    assert run.final_weights == plain.final_weights
+    steps = [training.load_weights(path) for path in sorted((tmp_path / "run").glob("checkpoints/*"))[-2:]]
+    best = training.load_weights(tmp_path / "run" / "best.pt")
+    for name, value in best.items():
+        # of the steps before, .15 ** 2 is left
+        near = 0.85 * steps[1][name] + 0.15 * 0.85 * steps[0][name]
+        assert not torch.equal(value, steps[1][name])
+        gap = (value - near).abs().max()
+        assert gap < 0.15**2 * (steps[0][name].abs().max() + 1)
+
+
 def test_groups_have_their_own_thresholds_and_files(tmp_path: Path) -> None:
     groups = {"body*": StrategyConfig("global_norm", 0.01), "head*": StrategyConfig("global_norm", 0.2)}
     clip = ClipConfig("none", subsystem="toy", groups=groups)
@@ -177,6 +195,7 @@ def test_order_and_schedules() -> None:
         ({"steps": 0}, "must be set"),
         ({"devices": 2}, "does not go with"),
         ({"batch": 7, "devices": 2, "strategy": "ddp"}, "divided among"),
+        ({"ema": 0.9, "devices": 2, "strategy": "fsdp"}, "whole weights"),
         ({"lr": math.nan}, "train.lr must be a number"),
         ({"patience": 2, "validate_every": 0}, "needs train.validate_every"),
     ],

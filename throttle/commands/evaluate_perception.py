@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from perception.evaluate import Evaluation
     from perception.model import PerceptionNet
 
-OVERALL = ("map50", "map", "map_small", "map_medium", "map_large", "ap3d", "ap3d_2m", "miou", "light_accuracy",
-           "sign_accuracy")  # fmt: skip
+OVERALL = ("map50", "map50_all", "map", "map_small", "map_medium", "map_large", "ap3d", "ap3d_2m", "miou",
+           "light_accuracy", "sign_accuracy")  # fmt: skip
 LEGEND = (
-    "map: COCO's AP of boxes, IoU .5 to .95; ap3d: nuScenes' AP by centre distance, mean of .5, 1, 2, 4 m, within "
+    "map: COCO's AP of boxes, IoU .5 to .95, without objects too low or too hidden to be seen (data.least_height, "
+    "data.least_visible; map50_all: with them); ap3d: nuScenes' AP by centre distance, mean of .5, 1, 2, 4 m, within "
     "50 m; miou: over Cityscapes' classes; accuracy: of the lights and signs that were found"
 )
 

@@ -14,6 +14,7 @@ from contracts import UserError
 from sim.recorder import schema
 from sim.recorder.check import problems
 from sim.recorder.reader import Dataset
+from sim.recorder.rows import FACING
 from sim.recorder.shot import make_shot
 from sim.recorder.stats import statistics
 from sim.recorder.writer import EpisodeWriter, Shot, begin, finalise
@@ -54,6 +55,10 @@ def test_read_with_plain_libraries(whole):
                 camera = info["cameras"]["front"]["pose"]
                 ahead = box["centre"][0] - camera[0]
                 assert abs(np.median(depth[mask]) / 100 - ahead) < max(box["half_extent"]) + 1.0
+                if "sign" in box:  # its type can be read from before it only
+                    (x, y), yaw = box["centre"][:2], box["yaw"]
+                    facing = -(x * math.cos(yaw) + y * math.sin(yaw)) / math.hypot(x, y)
+                    assert (box["sign"] == "back") == (facing < FACING)
                 boxes += 1
     assert boxes > 20
 

@@ -112,7 +112,12 @@ def test_the_agenda_follows_from_the_config():
     assert one != agenda(RecordConfig(train=12, validation=3, test=2, seed=6))
     assert {a.town for a in one if a.split == "test"} == {"Marlin"}
     assert len({(a.town, a.split, a.route) for a in one}) == len(one)
-    assert {a.weather for a in one if a.split == "train"} >= set(config.weathers)
+    many = agenda(RecordConfig(train=40, validation=10, test=20, test_towns=("Marlin", "Town09")))
+    for split, each in (("train", 4), ("validation", 1), ("test", 2)):
+        mine = [a for a in many if a.split == split]
+        assert {w: sum(a.weather == w for a in mine) for w in config.weathers} == dict.fromkeys(config.weathers, each)
+        for town in {a.town for a in mine} if split != "validation" else ():
+            assert len({a.weather for a in mine if a.town == town}) == len(config.weathers)
 
 
 BAD = {
