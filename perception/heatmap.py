@@ -184,7 +184,7 @@ def _semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
 # -- answering -------------------------------------------------------------------------------------------------------
 
 
-def decode(maps: dict[str, Tensor], image: int, focal: float, threshold: float = 0.05) -> dict[str, Any]:
+def decode(maps: dict[str, Tensor], image: int, focal: float, threshold: float = 0.02) -> dict[str, Any]:
     """The objects of one picture as arrays of `output.Detections`; focal: pixels of the scaled picture."""
     heat = maps["heat"][image].float().sigmoid()
     peak = heat * (F.max_pool2d(heat[None], 3, 1, 1)[0] == heat)
