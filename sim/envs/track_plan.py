@@ -22,6 +22,10 @@ SPEED_UP, SLOW_DOWN = 1.8, 3.0
 """m/s^2 with which the planned speed moves towards its goal."""
 SIDE_ACCELERATION = 2.5
 """m/s^2 that the planned speed allows in bends."""
+LEASH = 1.5
+"""m/s by which the planned speed may be off the ego's own: a planner plans from where the car is. Without it a policy
+that only noise gets going learns to start, but its most likely action, when it stands before a plan long gone, does
+not."""
 CHANGE_RATE = 0.15
 """Changes of the speed wanted, per second; one in four is a stop."""
 
@@ -61,6 +65,9 @@ class TrackPlan(Task):
         wish = np.where(batch.uniform(2) < 0.25, 0.0, 0.3 + 0.7 * batch.uniform(3))
         self.wanted = np.where(change, wish, self.wanted).astype(np.float32)
         self.planned += np.clip(self._goal - self.planned, -SLOW_DOWN * batch.dt, SPEED_UP * batch.dt)
+        speed = batch.truth.ego[:, 0, 0]
+        np.clip(self.planned, speed - LEASH, speed + LEASH, out=self.planned)
+        np.maximum(self.planned, 0.0, out=self.planned)
 
     def after_observe(self, batch: DrivingBatch) -> None:
         """Write the plan: the route ahead, and a speed that bends, the limit and the wish allow."""
@@ -105,6 +112,7 @@ class TrackPlanEnv(DrivingEnv):
 
     Drive along a planned path at a planned speed that changes, slows for bends and sometimes asks for a stop. This is
     the control subsystem's own task: a policy learned here drives behind any planner that hands out a `contracts.Plan`.
+    The planned speed is never more than 1.5 m/s off the car's own, as a planner starts from where the car is.
 
     ## Action Space
 

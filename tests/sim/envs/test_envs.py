@@ -14,7 +14,7 @@ from stable_baselines3.common.env_checker import check_env as check_sb3
 
 import sim.envs
 from contracts import UserError
-from sim.envs.track_plan import TrackPlan
+from sim.envs.track_plan import LEASH, SPEED_UP, TrackPlan
 from sim.world import fields as f
 
 IDS = list(sim.envs.TASKS)
@@ -134,6 +134,18 @@ def test_plan_observation_is_that_of_the_contract() -> None:
             plan = env.task.plan(w)
             assert (plan.speed >= 0).all()
             np.testing.assert_allclose(encode_plan(env.batch.scene(w).ego, plan), obs[w], atol=1e-6)
+
+
+def test_a_plan_waits_for_a_car_that_stands() -> None:
+    env = sim.envs.make_sb3("throttle/TrackPlan-v0", worlds=8, seed=5)
+    env.reset()
+    assert isinstance(env.task, TrackPlan)
+    speeds = []
+    for _ in range(60):
+        env.step(np.tile(np.float32([-1.0, 0.0]), (8, 1)))
+        speeds.append(env.task.speed[:, -1].copy())
+    assert np.max(speeds[30:]) <= LEASH + 2.0 * SPEED_UP + 1e-4, "the plan is that of a car at rest"
+    assert np.max(speeds[30:]) > 1.0, "and still asks for a start"
 
 
 def test_a_camera_observation_is_a_picture_and_what_the_car_knows() -> None:
