@@ -19,6 +19,7 @@ from sim.sensors import encodings
 from sim.sensors import lidar as beams
 from sim.sensors.actors import Actors
 from sim.sensors.camera import Camera, Lens
+from sim.sensors.labels import Tag
 from sim.server.actors import Actor
 from sim.server.arguments import Pose
 from sim.server.errors import CallError
@@ -29,6 +30,14 @@ from sim.server.town import Town
 MAX_PIXELS = 4096 * 2160
 MAX_BEAMS = 4_000_000
 """Points a second of the largest lidar or radar."""
+CONTROL = np.zeros((len(Tag), 3), np.uint8)
+"""RGB of each tag in the control pictures that CARLA makes for Cosmos; black where it has no colour."""
+for _tag, _colour in {
+    Tag.ROAD_LINE: (98, 183, 249), Tag.TRAFFIC_SIGN: (131, 175, 155), Tag.TRAFFIC_LIGHT: (252, 157, 155),
+    Tag.CAR: (255, 0, 0), Tag.TRUCK: (0, 0, 255), Tag.BUS: (0, 0, 255), Tag.PEDESTRIAN: (0, 255, 0),
+    Tag.MOTORCYCLE: (255, 255, 0), Tag.BICYCLE: (255, 255, 0), Tag.RIDER: (255, 255, 0), Tag.POLE: (66, 40, 144),
+}.items():  # fmt: skip
+    CONTROL[_tag] = _colour
 EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("polarity", "u1")])
 
 
@@ -205,6 +214,9 @@ _PICTURES: dict[str, tuple[str, Callable[[dict[str, NDArray]], NDArray]]] = {
     "sensor.camera.rgb": ("rgb", lambda out: encodings.encode_rgb(out["rgb"])),
     "sensor.camera.depth": ("depth", lambda out: encodings.encode_depth(out["depth"])),
     "sensor.camera.semantic_segmentation": ("semantic", lambda out: encodings.encode_semantic(out["semantic"])),
+    "sensor.camera.cosmos_visualization": (
+        "semantic", lambda out: encodings.encode_rgb(CONTROL[out["semantic"]]),
+    ),
     "sensor.camera.instance_segmentation": (
         "instance", lambda out: encodings.encode_instance(out["semantic"], out["instance"]),
     ),

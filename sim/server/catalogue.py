@@ -203,6 +203,7 @@ SENSORS: dict[str, tuple[Row, ...]] = {
     "sensor.camera.semantic_segmentation": _IMAGE + _LENS + _TICK,
     "sensor.camera.instance_segmentation": _IMAGE + _LENS + _TICK,
     "sensor.camera.normals": _IMAGE + _LENS + _TICK,
+    "sensor.camera.cosmos_visualization": _IMAGE + _LENS + _TICK,
     "sensor.camera.optical_flow": _IMAGE + _LENS + _TICK,
     "sensor.camera.dvs": _IMAGE + _DVS + _PHOTO + _LENS + _TICK,
     "sensor.lidar.ray_cast": _BEAMS + _LIDAR + _TICK,

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from sim.server.episode import Episode
 
 COLLISION, DEPTH, NORMALS, DVS, GNSS, IMU, LANE_INVASION, OBSTACLE, OPTICAL_FLOW, RADAR = range(10)
-SEMANTIC_LIDAR, LIDAR, RSS, RGB, SEMANTIC, INSTANCE = range(10, 16)
-WORLD_OBSERVER = 17
+SEMANTIC_LIDAR, LIDAR, RSS, RGB, SEMANTIC, INSTANCE, COSMOS, WORLD_OBSERVER = range(10, 18)
 V2X, V2X_CUSTOM = 20, 21
 
 SENSOR_INDEX = {
@@ -44,6 +43,7 @@ SENSOR_INDEX = {
     "sensor.camera.rgb": RGB,
     "sensor.camera.semantic_segmentation": SEMANTIC,
     "sensor.camera.instance_segmentation": INSTANCE,
+    "sensor.camera.cosmos_visualization": COSMOS,
     "sensor.other.v2x": V2X,
     "sensor.other.v2x_custom": V2X_CUSTOM,
 }

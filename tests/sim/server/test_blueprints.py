@@ -26,7 +26,7 @@ yamaha.yzf
 def test_library_is_complete_and_well_formed() -> None:
     assert len(BY_ID) == len(LIBRARY), "every id once"
     count = {prefix: sum(b.id.startswith(prefix) for b in LIBRARY) for prefix in ("vehicle.", "walker.", "sensor.")}
-    assert count == {"vehicle.": 41, "walker.": 52, "sensor.": 18}
+    assert count == {"vehicle.": 41, "walker.": 52, "sensor.": 19}
     for name in ("vehicle.lincoln.mkz_2020", "vehicle.audi.tt", "vehicle.audi.a2", "vehicle.toyota.prius",
                  "vehicle.gazelle.omafiets", "walker.pedestrian.0007", "static.trigger.friction",
                  "controller.ai.walker", "static.prop.streetbarrier"):  # fmt: skip

@@ -94,10 +94,11 @@ def test_sensor_streams(server: ServerProcess) -> None:
 
 def test_rendered_sensors(server: ServerProcess) -> None:
     seen = run_client(server.port, "pictures", timeout=500)
-    assert len(seen["frames"]) == 10
+    assert len(seen["frames"]) == 11
     assert all(seen["frames"].values()), "one message a tick, of that tick"
     assert {1, 11, 14} <= set(seen["tags"]), "road, sky, car"
     assert 7 < seen["car_depth"] < 12
+    assert seen["control"] == [[255, 0, 0]], "a car's colour in control pictures"
     assert seen["colours"] > 10
     assert seen["instances"] > 50
     assert min(seen["lidar_points"]) > 100

@@ -42,7 +42,8 @@ def pictures(port: int) -> dict[str, Any]:
     sensors = []
     for name in (
         "camera.rgb", "camera.depth", "camera.semantic_segmentation", "camera.instance_segmentation", "camera.normals",
-        "camera.optical_flow", "camera.dvs", "lidar.ray_cast", "lidar.ray_cast_semantic", "other.radar",
+        "camera.optical_flow", "camera.dvs", "camera.cosmos_visualization", "lidar.ray_cast",
+        "lidar.ray_cast_semantic", "other.radar",
     ):  # fmt: skip
         blueprint = library.find(f"sensor.{name}")
         if name.startswith("camera"):
@@ -70,6 +71,7 @@ def pictures(port: int) -> dict[str, Any]:
         "frames": {name: [d.frame for d in rows] == frames for name, rows in got.items()},
         "tags": sorted(set(tags[..., 2].ravel().tolist())),
         "car_depth": float(np.median(metres[seen])) if seen.any() else None,
+        "control": sorted({tuple(pixel[2::-1]) for pixel in pixels("camera.cosmos_visualization")[seen].tolist()}),
         "colours": float(colour[..., :3].std()),
         "instances": int(
             np.bincount((pixels("camera.instance_segmentation")[..., 1]).ravel(), minlength=256)[other.id & 255]
