@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -45,17 +46,25 @@ class TownLibrary:
         return sorted(self._paths)
 
     def load(self, name: str) -> Town:
-        """A town by name (any case, "_Opt" is forgiven) or the path of a file; raises UserError."""
+        """A town by name (any case) or the path of a file; raises UserError.
+
+        "X_Opt", CARLA's layered form of a town, is X under that name where there is no file of it.
+        """
         known = {key.lower(): key for key in self._paths}
-        short = known.get(name.lower()) or known.get(name.lower().removesuffix("_opt"))
-        if short is None:
-            path = Path(name)
-            if path.suffix != ".xodr":
-                raise UserError(f"map '{name[:80]}' not found; there are: {', '.join(self.names())}")
-            return self.read(path)
-        if short not in self._built:
-            self._built[short] = self.read(self._paths[short])
-        return self._built[short]
+        short, plain = known.get(name.lower()), known.get(name.lower().removesuffix("_opt"))
+        if short is not None:
+            if short not in self._built:
+                self._built[short] = self.read(self._paths[short])
+            return self._built[short]
+        if plain is not None:
+            layered = f"{plain}_Opt"
+            if layered not in self._built:
+                self._built[layered] = replace(self.load(plain), name=layered)
+            return self._built[layered]
+        path = Path(name)
+        if path.suffix != ".xodr":
+            raise UserError(f"map '{name[:80]}' not found; there are: {', '.join(self.names())}")
+        return self.read(path)
 
     def read(self, path: Path) -> Town:
         """Build a town from a file; raises UserError."""

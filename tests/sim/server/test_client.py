@@ -41,6 +41,7 @@ def test_maps(server: ServerProcess) -> None:
     seen = run_client(server.port, "maps")
     assert {"Alder", "Gridley", "Marlin"} <= set(seen["names"])
     assert seen["loaded"] == [[name, True, True] for name in seen["names"]]
+    assert seen["layered"] == "Alder_Opt"
     assert "not found" in seen["unknown"]
     assert seen["same_ids"]
     assert seen["generated"] == "OpenDriveMap"

@@ -76,6 +76,7 @@ def maps(port: int) -> dict[str, Any]:
         world = client.load_world(name)
         town = world.get_map()
         loaded.append([town.name.split("/")[-1], len(town.get_topology()) > 10, len(town.get_spawn_points()) > 10])
+    layered = client.load_world("Alder_Opt").get_map().name.split("/")[-1]
     before = world.get_snapshot().frame
     ids = [sorted(a.id for a in client.reload_world().get_actors()) for _ in range(2)]
     xodr = world.get_map().to_opendrive()
@@ -83,6 +84,7 @@ def maps(port: int) -> dict[str, Any]:
     result = {
         "names": names,
         "loaded": loaded,
+        "layered": layered,
         "unknown": fails(lambda: client.load_world("Town99")),
         "same_ids": ids[0] == ids[1] and len(ids[0]) > 0,
         "generated": generated.get_map().name.split("/")[-1],
