@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -277,21 +276,6 @@ def _quality(seen: Seen, k: int) -> float:
     if matrix is not None:
         parts.append(float(np.diag(matrix).sum() / max(1, matrix.sum())))
     return float(np.mean(parts))
-
-
-# -- speed ------------------------------------------------------------------------------------------------------------
-
-
-def latency(predictor: Predictor, frames: Frames, pictures: int = 50, warmup: int = 5) -> dict[str, float]:
-    """Milliseconds a picture, one at a time, boxes and masks ready on the host: median, p95."""
-    times = []
-    for number in range(min(pictures, 10_000) + warmup):
-        sample = frames[Draw(number % len(frames), None)]
-        began = time.perf_counter()
-        predictor.predict(sample.image[None], [float(sample.target["focal"])])
-        times.append(1000 * (time.perf_counter() - began))
-    kept = times[warmup:]
-    return {"median_ms": float(np.median(kept)), "p95_ms": float(np.percentile(kept, 95))}
 
 
 def _plain(value: Any) -> Any:

@@ -79,11 +79,12 @@ def paint(objects: list[dict[str, Any]], random: np.random.Generator) -> tuple[N
     return rgb.clip(0, 255).astype(np.uint8), tags
 
 
-def make(root: Path, pictures: int = 8, lidar: bool = False) -> Path:
-    """Three episodes, train, validation (the same pictures as train) and test, of so many pictures each."""
-    info = Info(10.0, 1, ("Alder", "Marlin"), {"front": FRONT}, episodes=3)
+def make(root: Path, pictures: int = 8, lidar: bool = False, train: int = 1) -> Path:
+    """Episodes of so many pictures each: `train` to train, validation (the same pictures as the first) and test."""
+    kinds = [("train", 1), ("validation", 1), ("test", 2), *(("train", 3 + k) for k in range(train - 1))]
+    info = Info(10.0, 1, ("Alder", "Marlin"), {"front": FRONT}, episodes=len(kinds))
     begin(root, info)
-    for index, (split, seed) in enumerate((("train", 1), ("validation", 1), ("test", 2))):
+    for index, (split, seed) in enumerate(kinds):
         writer = EpisodeWriter(root, index)
         random = np.random.default_rng(seed)
         for frame in range(pictures):

@@ -16,8 +16,9 @@ from perception.baseline import Blind
 from perception.classes import LIGHT, SIGN
 from perception.config import DataConfig
 from perception.data import Frames
-from perception.evaluate import evaluate, latency
+from perception.evaluate import evaluate
 from perception.export import export
+from perception.latency import latency
 from perception.model import nothing
 from perception.output import Detections
 from perception.perceive import Perceiver, load_network

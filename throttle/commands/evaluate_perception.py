@@ -75,7 +75,8 @@ def run(arguments: Namespace) -> int:
 
 def _one(place: Path, net: PerceptionNet, arguments: Namespace, console: Any, status: Any) -> None:
     from perception.baseline import Blind
-    from perception.evaluate import evaluate, latency
+    from perception.evaluate import evaluate
+    from perception.latency import latency
     from throttle.progress import Bars
 
     config = load_config(place / "config.yaml")
