@@ -127,6 +127,11 @@ class Frames(TorchDataset[Sample]):
         seen = np.array([a.get("visibility", 1.0) for a in self.annotations[item]], float)
         return seen < self.config.least_visible
 
+    def stop_distance(self, item: int) -> float:
+        """Metres from the ego's centre to the stop line that binds, nan where none does."""
+        record = self.records[item]
+        return self._stops.get((record["episode_index"], record["frame_index"]), math.nan)
+
     def only(self, items: list[int]) -> Frames:
         """Some of the pictures, as a set of their own."""
         part = copy.copy(self)
@@ -202,9 +207,8 @@ class Frames(TorchDataset[Sample]):
     def target(self, item: int, semantic: Tensor | None = None) -> Target:
         """What is known of a picture; without `semantic` all of its pixels are to be ignored."""
         across, down = self.scale(item)
-        camera, record = self.camera(item), self.records[item]
+        camera = self.camera(item)
         width, height = self.config.width, self.config.height
-        stop = self._stops.get((record["episode_index"], record["frame_index"]), math.nan)
         rows = self.annotations[item]
         box = np.array([a["bbox"] for a in rows], np.float32).reshape(-1, 4)
         corners = np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], 1) * [across, down, across, down]
@@ -224,7 +228,7 @@ class Frames(TorchDataset[Sample]):
             "state": torch.tensor(states, dtype=torch.int64),
             "sign": torch.tensor(signs, dtype=torch.int64),
             "binding": torch.from_numpy(binding),
-            "stop": torch.from_numpy(np.where(binding == 1, stop, math.nan).astype(np.float32)),
+            "stop": torch.from_numpy(np.where(binding == 1, self.stop_distance(item), math.nan).astype(np.float32)),
             "ignore": torch.from_numpy(self._hidden(item)),
             "focal": torch.tensor([across * self.focal(item)], dtype=torch.float32),
         }

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
-from perception import metrics
+from perception import binding, metrics
 from perception.classes import CLASSES, IGNORE, LIGHT, SIGN, STATES, TRAIN_IDS
 from perception.data import Frames
 from perception.lift import CameraModel, lift
@@ -72,6 +72,8 @@ class Evaluation:
     lights: dict[str, dict[str, int]] = field(default_factory=dict)
     """True state -> state told -> how often; "missed" where the light was not found."""
     signs: dict[str, dict[str, int]] = field(default_factory=dict)
+    binding: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What binds the ego by what was told, in pictures (see `binding.compare`)."""
     worst: list[tuple[float, int]] = field(default_factory=list)
     """(quality 0..1, picture), the worst first."""
 
@@ -103,6 +105,8 @@ def evaluate(
     out.lights, out.signs = _posts(seen, frames, every)
     out.overall["light_accuracy"] = _accuracy(out.lights)
     out.overall["sign_accuracy"] = _accuracy(out.signs)
+    out.binding, figures = binding.compare(seen.found, frames)
+    out.overall |= figures
     if not details:
         return out
     total = _sum(seen.matrices, every)

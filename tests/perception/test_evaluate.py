@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from contracts import Ego, LightState, ObjectClass, UserError
+from perception import binding
 from perception.baseline import Blind
 from perception.classes import LIGHT, SIGN
 from perception.config import DataConfig
@@ -65,10 +66,26 @@ def test_the_truth_scores_one_and_the_blind_far_less(data: Path) -> None:
     assert set(truth.by_town) == {"Marlin"}
     assert truth.worst[0][0] == pytest.approx(1.0)
     assert all(set(row) == {state} for state, row in truth.lights.items())
+    assert truth.binding == {"none": {"none": len(frames)}}
     blind = evaluate("blind", Blind(frames_of(data, "train")), frames)
     assert blind.overall["map50"] < 0.2
     assert 0.05 < blind.overall["miou"] < 0.6
     json.dumps(truth.as_dict(), allow_nan=False)
+
+
+def test_what_binds_is_counted_by_picture(data: Path) -> None:
+    frames = frames_of(data, "train")
+    found = Oracle(frames).predict(torch.zeros(len(frames)), [0.0] * len(frames))
+    table, figures = binding.compare(found, frames)
+    assert figures == {"binding_right": 1.0, "binding_false": 0.0, "line_error": pytest.approx(0.0)}
+    assert all(set(row) == {said} for said, row in table.items())
+    lights = [k for k in range(len(frames)) if binding.true(frames, k)[0] != "none"]
+    assert sum(sum(row.values()) for said, row in table.items() if said != "none") == len(lights) >= 1
+    empty = Detections(**nothing())
+    one = [empty if k == lights[0] else d for k, d in enumerate(found)]
+    assert binding.compare(one, frames)[1]["binding_right"] == pytest.approx(1 - 1 / len(lights))
+    elsewhere = [found[lights[0]]] * len(frames)
+    assert binding.compare(elsewhere, frames)[1]["binding_false"] == 1.0
 
 
 def test_a_network_knows_its_pictures_by_heart(trained: Path, data: Path) -> None:

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from perception.model import PerceptionNet
 
 OVERALL = ("map50", "map50_all", "map", "map_small", "map_medium", "map_large", "ap3d", "ap3d_2m", "miou",
-           "light_accuracy", "sign_accuracy")  # fmt: skip
+           "light_accuracy", "sign_accuracy", "binding_right", "binding_false", "line_error")  # fmt: skip
 LEGEND = (
     "map: COCO's AP of boxes, IoU .5 to .95, without objects too low or too hidden to be seen (data.least_height, "
     "data.least_visible; map50_all: with them); ap3d: nuScenes' AP by centre distance, mean of .5, 1, 2, 4 m, within "
-    "50 m; miou: over Cityscapes' classes; accuracy: of the lights and signs that were found"
+    "50 m; miou: over Cityscapes' classes; accuracy: of the lights and signs that were found; binding: pictures with a "
+    "light or stop sign that binds the ego in which it is told, those without in which one is; line: median metres"
 )
 
 
@@ -144,7 +145,7 @@ def _tables(result: Evaluation) -> list[tuple[str, dict[str, dict[str, float]]]]
     if len(result.by_camera) > 1:
         found.append(("camera", result.by_camera))
     found.append(("segments", {name: {"iou": value} for name, value in result.segments.items()}))
-    for name, table in (("light", result.lights), ("sign", result.signs)):
+    for name, table in (("light", result.lights), ("sign", result.signs), ("binding", result.binding)):
         said = sorted({s for row in table.values() for s in row})
         found.append(
             (f"true {name}, told as", {true: {s: float(row.get(s, 0)) for s in said} for true, row in table.items()})
