@@ -34,6 +34,10 @@ def test_a_difference_that_may_be_chance_is_not_claimed_and_the_price_of_knowing
     assert text.startswith("agc against none: no difference can be claimed. If it is real, about 106 more seeds an arm")
     assert "n = 5 seeds an arm, 64 routes each" in text
     assert headline([found], "points").startswith("Clipping did not help here. No difference in points can be claimed")
+    lead = [64.5, 68.0, 47.0, 51.0, 60.0]  # clear of chance alone, not as one of two arms
+    likely = judge({"none": [2.4, 5.1, 53.6, 4.0, 46.0], "agc": lead, "value": lead}, "none")
+    assert [v.claim for v in likely] == ["none", "none"]
+    assert headline(likely, "points").startswith("Whether clipping helps is not decided here. No difference")
     (alike,) = judge({"none": [1.0, 2, 3], "agc": [1.0, 2, 3]}, "none")
     assert "scored alike" in more_words(alike)
     (single,) = judge({"none": [1.0], "agc": [100.0]}, "none")

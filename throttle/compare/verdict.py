@@ -17,6 +17,8 @@ from throttle.compare import statistics as s
 from throttle.compare.statistics import Interval, Scores
 
 LEVEL = 0.05
+UNDECIDED = 2.0
+"""A lead that so many times the seeds would prove, is it real, is called undecided and not a failure to help."""
 MANY = 200
 """More runs than this are called out of reach."""
 
@@ -181,7 +183,8 @@ def headline(verdicts: Sequence[Verdict], metric: str) -> str:
         and any(v.baseline == "none" for v in verdicts)
         and not any(v.diverged[0] < v.diverged[1] for v in steadier)
     ):
-        text = f"Clipping did not help here. {text}"
+        open_ = any(v.claim == "none" and v.difference.value > 0 and v.needed <= UNDECIDED * v.runs for v in verdicts)
+        text = f"{'Whether clipping helps is not decided here' if open_ else 'Clipping did not help here'}. {text}"
     return text
 
 
