@@ -2,10 +2,11 @@
 
     python benchmarks/expert.py [--towns Alder Gridley Marlin] [--routes 60] [--split test] [--densities 6] [--seeds 0]
         [--planners expert "lane follower" "constant velocity"] [--out FILE.json]
-    python benchmarks/expert.py --server [--routes 10] [--cars 40] [--autopilot]    # real client, own server
+    python benchmarks/expert.py --server [--routes 8] [--cars 40] [--only 3 5] [--autopilot]    # real client
 
 Batch: every route in a world of its own, judged by the world. Server: one after another among
-vehicles of CARLA's Traffic Manager, judged by the referee; with --autopilot the Traffic Manager drives the ego, too.
+vehicles of CARLA's Traffic Manager, judged by the referee, a line about each; with --only some of the routes; with
+--autopilot the Traffic Manager drives the ego, too.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from sim.driving.batch import (  # noqa: E402
     START_SPEED,
     Batch,
     BatchConfig,
-    Evaluation,
     Planner,
     RowsPlanner,
 )
+from sim.driving.evaluation import Drive, Evaluation  # noqa: E402
 from sim.driving.expert import ExpertPlanner  # noqa: E402
 from sim.driving.routes import named_routes  # noqa: E402
 from sim.roads import load, towns  # noqa: E402
@@ -129,16 +130,18 @@ def served(args: argparse.Namespace) -> list[dict[str, Any]]:
 def on_server(args: argparse.Namespace, town: str, port: int) -> list[dict[str, Any]]:
     """All routes of a town on a server."""
     from sim.client import ClientConfig, connect
-    from sim.driving.batch import Drive
 
     drives = []
     began = time.perf_counter()
     with connect(ClientConfig(port=port, town=town)) as sim:
         network = load(town)
         for number, named in enumerate(named_routes(network, args.split, args.routes, args.seeds[0])):
+            if args.only and number not in args.only:
+                continue
             referee = one_route(sim, network, named, args.cars, number, args.autopilot)
             result, events = referee.result(), tuple(referee.infractions)
             drives.append(Drive(named.name, town, number, referee.seconds, referee.ended, result, events, {}))
+            tell(drives[-1])
     seconds = sum(d.seconds for d in drives)
     row = line(
         town, f"{args.cars} cars", Evaluation("Traffic Manager" if args.autopilot else "expert", tuple(drives)), 0.0
@@ -147,6 +150,19 @@ def on_server(args: argparse.Namespace, town: str, port: int) -> list[dict[str, 
     row["ticks/s"] = round(seconds / STEP / (time.perf_counter() - began))
     show([row], header=town == args.towns[0])
     return [row]
+
+
+def tell(drive: Drive) -> None:
+    """A line about a route, beside the table: what its score lost, and where."""
+    speeds = " ".join(f"{v:.2f}" for v in drive.result.speeds)
+    events = "".join(
+        f"; {i.kind} of {i.other} at {i.time:.1f} s ({i.place[0]:.0f}, {i.place[1]:.0f})" for i in drive.infractions
+    )
+    print(
+        f"{drive.name} ({drive.seed}): {metrics.route_score(drive.result, SCORE):.1f}, {drive.ended} after "
+        f"{drive.seconds:.0f} s, {100 * drive.result.completion:.0f}%, speed of traffic's {speeds}{events}",
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
 
 
 def one_route(sim: Any, network: Any, named: Any, cars: int, seed: int, autopilot: bool) -> Any:
@@ -208,6 +224,7 @@ def main() -> None:
     parser.add_argument("--server", action="store_true")
     parser.add_argument("--autopilot", action="store_true")
     parser.add_argument("--cars", type=int, default=40)
+    parser.add_argument("--only", type=int, nargs="+", default=[], help="numbers of the routes to drive (--server)")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     rows = served(args) if args.server else batches(args)

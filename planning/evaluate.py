@@ -18,8 +18,9 @@ from planning.perturb import LEVELS, SEVERITIES, perturb
 from planning.planner import BatchDriver, Planner, batch_scenes
 from planning.scenes import Scenes, concatenate
 from sim.driving.baselines import SceneRows, constant_velocity, lane_follower
-from sim.driving.batch import Batch, BatchConfig, Drive, Evaluation, RowsPlanner
+from sim.driving.batch import Batch, BatchConfig, RowsPlanner
 from sim.driving.batch import Planner as BatchPlanner
+from sim.driving.evaluation import Drive, Evaluation
 from sim.driving.expert import ExpertPlanner
 from sim.driving.plans import Plans
 from sim.driving.routes import Split, named_routes

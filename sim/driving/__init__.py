@@ -2,7 +2,7 @@
 
     network = sim.roads.load("Alder")
     routes = named_routes(network, "validation", 20)             # routes.py: named, seeded, split
-    batch = Batch(network, routes, BatchConfig(seed=7))          # batch.py: a world a route
+    batch = Batch(network, routes, BatchConfig(seed=7))          # batch.py: a world a route; evaluation.py: figures
     result = batch.run("lane follower", RowsPlanner(lane_follower))
     result.figures()["driving_score/carla-lb-2.0"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from contracts import Plan, Scene, UserError
 from sim import metrics
 from sim.driving.baselines import SceneRows
+from sim.driving.evaluation import EVENTS, Drive, Evaluation, outcome
 from sim.driving.plans import Plans
 from sim.driving.referee import Infraction
 from sim.driving.routes import NamedRoute
@@ -27,11 +28,6 @@ START_SPEED = 0.5
 """Share of the speed limit at which an ego starts, as traffic does."""
 CLEAR, CLEAR_WALKERS = 25.0, 4.0
 """Metres around the ego's start from which vehicles and pedestrians are taken away."""
-_EVENTS = {
-    "vehicle": f.E_HIT_VEHICLE, "walker": f.E_HIT_WALKER, "static": f.E_HIT_STATIC,
-    "red_light": f.E_RED_LIGHT, "stop_sign": f.E_STOP_SIGN, "scenario_timeout": f.E_SCENARIO_TIMEOUT,
-    "yield_emergency": f.E_YIELD_EMERGENCY,
-}  # fmt: skip
 _ENDS = (
     ("completed", f.E_COMPLETED), ("deviated", f.E_DEVIATED), ("strayed", f.E_STRAYED), ("blocked", f.E_STALLED),
     ("timeout", f.E_TIMEOUT),
@@ -108,57 +104,6 @@ class ScenePlanner:
         for w, plan in zip(worlds, self._function([batch.world.scene(w) for w in worlds])):
             plans.path[w], plans.speed[w] = plan.path, plan.speed
         return plans
-
-
-@dataclass(frozen=True)
-class Drive:
-    """One route that was driven."""
-
-    name: str
-    town: str
-    seed: int
-    seconds: float
-    ended: str
-    """completed, deviated, blocked, timeout or limit."""
-    result: metrics.Route
-    infractions: tuple[Infraction, ...]
-    comfort: dict[str, float]
-    """Root mean squares of acceleration and jerk along, m/s^2 and m/s^3; mean speed as a share of the limit."""
-
-    def row(self) -> dict[str, Any]:
-        """For a table: scores of every version, completion, events."""
-        r = self.result
-        return {
-            "route": self.name, "town": self.town, "seed": self.seed, "ended": self.ended, "seconds": self.seconds,
-            "completion": 100.0 * r.completion, "distance": r.distance, "outside": r.outside,
-            **{f"score/{version}": metrics.route_score(r, version) for version in metrics.VERSIONS},
-            **{kind: getattr(r, kind) for kind in _EVENTS}, **self.comfort,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All routes that one planner drove."""
-
-    planner: str
-    drives: tuple[Drive, ...]
-
-    def figures(self) -> dict[str, float]:
-        """Means over routes: driving score and penalty of every version, completion, success, events, comfort."""
-        routes = [d.result for d in self.drives]
-        found: dict[str, float] = {"routes": float(len(routes))}
-        for version in metrics.VERSIONS:
-            part = metrics.benchmark(routes, version)
-            found[f"driving_score/{version}"] = part.pop("driving_score")
-            found[f"penalty/{version}"] = part.pop("penalty")
-            found |= part
-        seconds = sum(d.seconds for d in self.drives)
-        found["mean_speed"] = sum(r.distance for r in routes) / max(seconds, 1e-9)
-        for kind in _EVENTS:
-            found[f"events/{kind}"] = float(sum(getattr(r, kind) for r in routes))
-        for name in self.drives[0].comfort if self.drives else ():
-            found[name] = float(np.mean([d.comfort[name] for d in self.drives]))
-        return found
 
 
 class Batch:
@@ -238,7 +183,7 @@ class Batch:
 
     def _note(self) -> None:
         ei = self.world.state.buffers.ei
-        for kind, row in _EVENTS.items():
+        for kind, row in EVENTS.items():
             for w in np.flatnonzero((ei[:, row, 0] > self._counts[:, row, 0]) & self.active).tolist():
                 ego = self.world.state.vehicles
                 place = float(ego.x[w, 0]), float(ego.y[w, 0])
@@ -293,26 +238,3 @@ class Batch:
                 )
             )  # fmt: skip
         return Evaluation(name, tuple(drives))
-
-
-def outcome(world: World, w: int = 0, ego: int = 0) -> metrics.Route:
-    """The counters of an ego as a route; a target reached is the whole route, as the leaderboards have it.
-
-    The world keeps the sum of the speed checks, so each has their mean.
-    """
-    e = world.state.egos
-    checks = int(e.speed_checks[w, ego])
-    return metrics.Route(
-        completion=1.0 if e.completed[w, ego] else min(max(float(e.completion[w, ego]), 0.0), 1.0),
-        walker=int(e.hit_walker[w, ego]),
-        vehicle=int(e.hit_vehicle[w, ego]),
-        static=int(e.hit_static[w, ego]),
-        red_light=int(e.red_light[w, ego]),
-        stop_sign=int(e.stop_sign[w, ego]),
-        scenario_timeout=int(e.scenario_timeout[w, ego]),
-        yield_emergency=int(e.yield_emergency[w, ego]),
-        outside=min(float(e.outside[w, ego]) / max(float(e.distance[w, ego]), 1.0), 1.0),
-        speeds=(float(e.speed_share[w, ego]) / checks,) * checks if checks else (),
-        distance=float(e.distance[w, ego]),
-        finished=bool(e.completed[w, ego]),
-    )

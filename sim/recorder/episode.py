@@ -21,9 +21,10 @@ from sim.recorder.config import RecordConfig
 from sim.recorder.noise import Noise
 from sim.recorder.posts import posts_of
 from sim.recorder.rows import Tracks, row_of, things_of
-from sim.recorder.scenarios import SCRIPTS, NoPlace, Scenario
+from sim.recorder.scenarios import SCRIPTS
 from sim.recorder.sensors import Rig
 from sim.recorder.shot import make_shot
+from sim.recorder.staging import NoPlace, Scenario
 from sim.recorder.traffic import populate
 from sim.recorder.writer import EpisodeWriter, Shot
 from sim.sensors.weather import Weather
@@ -144,7 +145,9 @@ def _record(
     if autopilot:
         hand_over(stage.ego, sim.traffic_manager(assignment.seed), stage.route.route)
     sim.tick()
-    for step in steps(sim, stage.ego, stage.view, stage.expert, noise.change, config.seconds, autopilot):
+    for step in steps(
+        sim, stage.ego, stage.view, stage.expert, noise.change, config.seconds, autopilot, stage.scenario.task
+    ):
         last = step
         began = step.around.time if began is None else began
         events += [found.kind for found in step.infractions]

@@ -22,7 +22,7 @@ from throttle.tracking import Tracker, TrackingConfig
 if TYPE_CHECKING:
     from planning.evaluate import Outcome, Robustness
     from planning.planner import Planner
-    from sim.driving.batch import Evaluation
+    from sim.driving.evaluation import Evaluation
 
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     # title, key of Evaluation.figures(), format

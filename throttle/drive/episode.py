@@ -25,8 +25,9 @@ from sim.driving.surroundings import Surroundings
 from sim.metrics import VERSIONS, Route, penalty, route_score, succeeded
 from sim.recorder.config import LidarConfig, RecordConfig, TrafficConfig
 from sim.recorder.episode import weather_of
-from sim.recorder.scenarios import SCRIPTS, NoPlace, Scenario
+from sim.recorder.scenarios import SCRIPTS
 from sim.recorder.sensors import Rig
+from sim.recorder.staging import NoPlace, Scenario
 from sim.recorder.traffic import Crowd, populate
 from sim.roads.network import RoadNetwork
 from throttle.drive.config import DriveConfig, Job

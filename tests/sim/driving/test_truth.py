@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sim.driving.baselines import lane_follower
-from sim.driving.batch import Batch, BatchConfig, outcome
+from sim.driving.batch import Batch, BatchConfig
+from sim.driving.evaluation import outcome
 from sim.driving.plans import Plans
 from sim.driving.referee import Referee
 from sim.driving.route import RouteTracker
