@@ -120,8 +120,8 @@ def held_at(lanes, conflicts, chain, s, body, speed, lights, mine, count, ego_go
     """
     distance = lanes.lane_f[chain[0], r.LN_LENGTH] - s
     stands = speed < STANDING
-    if stands and not patient and lanes.lane_i[chain[0], r.LN_JUNCTION] >= 0:
-        return 0.0
+    if stands and not patient:
+        return 0.0  # wherever it is: also with its nose over a line
     for k in range(1, CHAIN):
         lane = chain[k]
         if lane < 0 or distance > 100.0:
@@ -140,8 +140,6 @@ def held_at(lanes, conflicts, chain, s, body, speed, lights, mine, count, ego_go
             way = right_of_way(lanes, conflicts, mine, count, lane)
             if stands and rest > AT_LINE:
                 return distance  # not the first of its queue
-            if stands and not patient:
-                return distance
             if control == STOP_CONTROL and not stands and needed < HARD_YIELD and rest > 0.5:
                 return distance
             if ego_goes and way == -1 and (needed < HARD_YIELD or stands):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from sim.driving.batch import Batch, BatchConfig
 from sim.driving.expert import REASONS, Expert, ExpertConfig, ExpertPlanner
 from sim.driving.plans import Plans
 from sim.driving.routes import named_routes
-from sim.driving.surroundings import from_world
+from sim.driving.surroundings import Surroundings, from_world
 from sim.roads import load, towns
+from sim.roads.network import RoadNetwork
+from sim.roads.tables import ConflictKind, StopControl
 from sim.world import fields as f
 
 
@@ -81,3 +84,51 @@ def obstacle(network, aside: float) -> tuple[Batch, int]:  # type: ignore[no-unt
                 assert (around.kind == ObjectClass.STATIC).any()
                 return batch, k
     raise AssertionError("no straight stretch")
+
+
+def test_it_does_not_wait_for_ever_for_who_stands() -> None:
+    """Somebody with the right of way stands with its nose over its line, and the ego in the junction before its way."""
+    network = load("Gridley")
+    expert, around = face_to_face(network)
+    reasons, wishes = [], []
+    for step in range(160):
+        plan, reason = expert.plan(replace(around, time=0.05 * step))
+        reasons.append(reason)
+        wishes.append(float(plan.speed[-1]))
+    assert set(reasons[20:90]) == {"junction"}, "at first it waits"
+    assert max(wishes[20:90]) < 1.0
+    assert min(wishes[120:]) > 2.0, "after some seconds it goes"
+
+
+def face_to_face(network: RoadNetwork) -> tuple[Expert, Surroundings]:
+    """An ego at rest in a junction, 2 m before the way of a car that it must give way to, which stands at the entry."""
+    t = network.lane_tables()
+    for named in named_routes(network, "train", 60, seed=3):
+        lanes, route = named.route.lane, named.route
+        enters = (lanes[1:] != lanes[:-1]) & (t.junction[lanes[1:]] >= 0) & (t.control[lanes[1:]] != StopControl.LIGHT)
+        for point in np.flatnonzero(enters) + 1:
+            lane = int(lanes[point])
+            for c in range(int(t.conflict_first[lane]), int(t.conflict_first[lane + 1])):
+                other, begin = int(t.conflict_lane[c]), float(t.conflict_begin[c])
+                at = int(point + begin - 2.0 - 2.3)
+                if t.conflict_kind[c] != ConflictKind.CROSS or t.conflict_yield[c] != 1 or at < point + 2:
+                    continue
+                before = int(t.predecessors[other][0])
+                k = int(t.first_point[before] + t.point_count[before] - 1)
+                if float(t.conflict_other_begin[c]) < 5.0 or lanes[at] != lane or at + 40 > len(lanes):
+                    continue
+                batch = Batch(network, [named], BatchConfig(density=0.0, walkers=0))
+                around = from_world(batch.world)
+                car = [float(v[k]) for v in (t.x, t.y, t.z)]
+                x, y = car[0] - math.cos(t.yaw[k]), car[1] - math.sin(t.yaw[k])
+                expert = Expert(network, route, ExpertConfig(dt=0.05))
+                pose = [route.x[at], route.y[at], route.z[at], 0.0, 0.0, route.yaw[at]]
+                return expert, replace(
+                    around,
+                    pose=np.array(pose, np.float32), ego=replace(around.ego, speed=0.0, acceleration=0.0),
+                    velocity_of_ego=np.zeros(2, np.float32), id=np.array([7]), kind=np.array([0], np.int32),
+                    place=np.array([[x, y, car[2]]], np.float32), yaw=np.array([t.yaw[k]], np.float32),
+                    velocity=np.zeros((1, 2), np.float32), half_extent=np.array([[2.3, 0.9, 0.8]], np.float32),
+                    on_duty=np.zeros(1, np.bool_),
+                )  # fmt: skip
+    raise AssertionError("no such junction")

@@ -32,7 +32,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("driver", ["expert", pytest.param("traffic_manager", marks=pytest.mark.slow)])
-def test_an_episode_of_driving(tmp_path, driver, monkeypatch):
+def test_an_episode_of_driving(tmp_path, driver, monkeypatch, capfd):
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     config = RecordConfig(
@@ -42,6 +42,10 @@ def test_an_episode_of_driving(tmp_path, driver, monkeypatch):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config.to_json()))))
     out, words = tmp_path / "d", ["--workers", "1", "--runs", str(tmp_path / "runs")]
     assert main(["record", "--config", str(tmp_path / "config.yaml"), "--out", str(out), *words]) == 0
+    said = capfd.readouterr().err
+    first = said[: said.index("->")]
+    assert all(word in first for word in ("1 of 1 episodes", "rows", "MB", "minutes"))
+    assert "complete:" in said
     data = Dataset(out)
     assert list(problems(data)) == []
     (episode,) = data.episodes
@@ -128,6 +132,7 @@ BAD = {
     "--test_towns [Alder]": "Alder",
     "--fps 7": "fps",
     "--port 2000 --workers 2": "workers",
+    "--train 90000 --image_every 1 --cameras.front.width 4096 --cameras.front.height 4096": "disk",
 }
 
 
