@@ -17,24 +17,29 @@ ROOM = 0.55
 """Metres kept beside what is passed."""
 WAIT_VEHICLE, WAIT_LONG = 4.0, 15.0
 """Seconds that a vehicle stands ahead before the ego passes it: one that stands alone, one that may queue."""
+ASIDE = 1.0
+"""Metres to the side that suffice where only a corner is in the way: that is passed in a junction, too."""
 QUEUE, AT_JUNCTION = 14.0, 15.0
 """Metres ahead of a vehicle within which another, or a junction, explains why it stands."""
 CROSSING = 10.0
 """Metres ahead of a vehicle within which a pedestrian on the road explains why it stands."""
 STAND_OFF = 9.0
 """Metres kept at rest to what stands for no reason that will pass: room to steer round it."""
+STEER, EASY = 1.5, 0.5
+"""Metres of way that moving aside by a metre takes, after the first EASY metres: nearer there is no way round."""
 PACE = 4.0
 """m/s at which the ego passes."""
 PEDESTRIAN = 5
+# why a vehicle stands: nothing explains it, others just ahead of it do, a pedestrian, a junction
+ALONE, QUEUES, PERSON, JUNCTION_AHEAD = range(4)
 
 
 @part
 def queue_of(path, bodies, kinds, number, lead):
-    """(why, u where the last of them ends) of vehicle `lead`: 0 it stands alone, 1 others or a pedestrian just ahead of
-    it may be why it stands."""
+    """(why, u where the last of them ends) of vehicle `lead`: ALONE, or QUEUES or PERSON just ahead of it."""
     n = p.nearest_point(path, bodies[lead, B_X], bodies[lead, B_Y], -1)
     at, end = float(n - p.BEHIND), float(n - p.BEHIND) + bodies[lead, B_LENGTH]
-    why, found = 0, True
+    why, found = ALONE, True
     while found:
         found = False
         for b in range(number):
@@ -47,44 +52,41 @@ def queue_of(path, bodies, kinds, number, lead):
                 continue
             if kinds[b] == PEDESTRIAN:
                 if u - end < CROSSING:
-                    why = 1
+                    why = PERSON
             elif u - at < QUEUE:
                 at, end = u, u + bodies[b, B_LENGTH]
-                why, found = 1, True
+                why, found = max(why, QUEUES), True
                 break
     return why, end
 
 
 @part
-def stands_alone(lanes, path, bodies, kinds, number, lead, entry):
-    """No junction, vehicle or pedestrian ahead of it explains why body `lead` stands. entry: u of the next junction."""
+def why_stands(lanes, path, bodies, kinds, number, lead, entry):
+    """(why, u where the last of a queue ends) of body `lead`. entry: u of the next junction."""
     if kinds[lead] == STATIC:
-        return True
+        return ALONE, -1.0
     n = p.nearest_point(path, bodies[lead, B_X], bodies[lead, B_Y], -1)
     at = n - p.BEHIND
     if at < entry < at + AT_JUNCTION or p.junction_of(lanes, path, n) >= 0:
-        return False
-    why, _ = queue_of(path, bodies, kinds, number, lead)
-    return why == 0
+        return JUNCTION_AHEAD, -1.0
+    why, end = queue_of(path, bodies, kinds, number, lead)
+    if why != ALONE and end + AT_JUNCTION > entry > at:
+        return JUNCTION_AHEAD, end
+    return why, end
 
 
 @part
-def go_round(lanes, grid, path, ego, bodies, kinds, number, lead, alone, memory, entry, along):
-    """Begin to go round body `lead` where it stands for no reason that will pass and there is room: writes `memory`."""
+def go_round(lanes, grid, path, ego, bodies, kinds, number, lead, why, last, memory, along):
+    """Begin to go round body `lead` where it stands for no reason that will pass and there is room: writes `memory`.
+
+    why, last: as `why_stands` gives them.
+    """
     half, width, speed = ego[6], ego[7], max(ego[5], 0.0)
     body = bodies[lead]
     n = p.nearest_point(path, body[B_X], body[B_Y], -1)
     at = n - p.BEHIND
-    stall, last = memory[AVOID + 1], -1.0
-    if kinds[lead] != STATIC:
-        if stall < (WAIT_VEHICLE if alone else WAIT_LONG):
-            return
-        if at < entry < at + AT_JUNCTION or p.junction_of(lanes, path, n) >= 0:
-            return
-        if not alone:
-            _, last = queue_of(path, bodies, kinds, number, lead)
-            if last + AT_JUNCTION > entry > at:
-                return
+    if kinds[lead] != STATIC and memory[AVOID + 1] < (WAIT_LONG if why in (QUEUES, PERSON) else WAIT_VEHICLE):
+        return
     c = abs(body[B_COS] * path[n, p.COS] + body[B_SIN] * path[n, p.SIN])
     s = abs(body[B_SIN] * path[n, p.COS] - body[B_COS] * path[n, p.SIN])
     long, wide = body[B_LENGTH] * c + body[B_WIDTH] * s, body[B_LENGTH] * s + body[B_WIDTH] * c
@@ -94,7 +96,9 @@ def go_round(lanes, grid, path, ego, bodies, kinds, number, lead, alone, memory,
     right, left = aside + wide + width + ROOM, aside - wide - width - ROOM
     for attempt in range(2):
         side = right if (abs(right) < abs(left)) == (attempt == 0) else left
-        if not has_ground(lanes, grid, path, ego, begin, end, side, width):
+        if kinds[lead] != STATIC and why == JUNCTION_AHEAD and abs(side) > ASIDE:
+            continue
+        if begin < STEER * (abs(side) - EASY) or not has_ground(lanes, grid, path, ego, begin, end, side, width):
             continue
         if free_beside(path, bodies, kinds, number, lead, begin, end, side, width, half, speed, ramp):
             memory[BEGIN], memory[END], memory[SIDE], memory[LEFT_RAMP] = along + begin, along + end, side, ramp

@@ -10,7 +10,18 @@ import numpy as np
 
 from contracts.plan import PATH_POINTS, SPEED_STEPS
 from sim.driving import path as p
-from sim.driving.avoid import AVOID, BEGIN, END, LEFT_RAMP, SIDE, STAND_OFF, go_round, stands_alone
+from sim.driving.avoid import (
+    AVOID,
+    BEGIN,
+    END,
+    JUNCTION_AHEAD,
+    LEFT_RAMP,
+    QUEUES,
+    SIDE,
+    STAND_OFF,
+    go_round,
+    why_stands,
+)
 from sim.driving.forecast import (
     B_COS,
     B_LENGTH,
@@ -24,7 +35,6 @@ from sim.driving.forecast import (
     CHAIN,
     FAR,
     MOST_WAYS,
-    PERIOD,
     STANDING,
     STEPS,
     across_of,
@@ -37,22 +47,8 @@ from sim.driving.forecast import (
 )
 from sim.driving.jit import part
 from sim.driving.lines import BEFORE_LINE, MOST_AHEAD, MOST_MINE, lines, own_ways
-from sim.driving.profile import (
-    AT,
-    FREE,
-    GAP,
-    HARDEST,
-    JUNCTION,
-    LEAD,
-    OBSTACLE,
-    PACE,
-    URGE,
-    WALKER,
-    WHY,
-    meets,
-    play,
-    push,
-)
+from sim.driving.profile import AT, FREE, GAP, JUNCTION, LEAD, OBSTACLE, PACE, WALKER, WHY, meets, play
+from sim.driving.yielding import clears, escape, waits_at
 
 PEDESTRIAN, STATIC = 5, 6
 SIDE_ACCELERATION = 3.4
@@ -62,7 +58,7 @@ STRIP, WALKER_STRIP = 0.3, 0.6
 MOST_FORECASTS = 48
 ROUNDS = 8
 """Plays until the ego yields to all it must."""
-PATIENCE, IMPATIENCE = 5.0, 20.0
+PATIENCE, IMPATIENCE = 3.0, 20.0
 """Seconds of waiting after which who stands as well is not waited for, and after which smaller gaps are taken."""
 # memory of one ego
 WAIT, STALL = AVOID, AVOID + 1
@@ -191,9 +187,11 @@ def decide(
             why[others] = JUNCTION
             others += clears(low[others], high[others])
 
-    alone = standing_lead >= 0 and stands_alone(lanes, path, bodies, kinds, number, standing_lead, entry)
-    if alone and lead_row >= 0:
-        ahead[lead_row, GAP] = STAND_OFF
+    why_lead, queue_end = JUNCTION_AHEAD, -1.0
+    if standing_lead >= 0:
+        why_lead, queue_end = why_stands(lanes, path, bodies, kinds, number, standing_lead, entry)
+        if why_lead <= QUEUES and lead_row >= 0:
+            ahead[lead_row, GAP] = STAND_OFF
 
     # do not stop in a junction: wait before it while the road behind it is full
     if entry < FAR and blocked < leave + 2.0 * half + 2.0 and blocked > entry and count < MOST_AHEAD and ours > 0:
@@ -230,60 +228,11 @@ def decide(
     stalled = standing_lead >= 0 and lead_at < half + 40.0
     memory[STALL] = memory[STALL] + dt if stalled else 0.0
     if stalled and memory[LEFT_RAMP] <= 0.0:
-        go_round(lanes, grid, path, ego, bodies, kinds, number, standing_lead, alone, memory, entry, along)
+        go_round(
+            lanes, grid, path, ego, bodies, kinds, number, standing_lead, why_lead, queue_end, memory, along
+        )  # fmt: skip
     write(path, ego, velocity, out_path, out_speed)
     return reason
-
-
-@part
-def clears(low, high):
-    """1 where a forecast meets the path at all."""
-    for t in range(STEPS + 1):
-        if high[t] > low[t] and high[t] > 0.0:
-            return 1
-    return 0
-
-
-@part
-def waits_at(low, high, pace, why, speed, half, entry, leave):
-    """Where the front waits while somebody passes: before the place, at the junction's line where that lies within;
-    FAR to follow who moves along the path."""
-    least = FAR
-    for t in range(STEPS + 1):
-        if high[t] > low[t] and high[t] > 0.0:
-            least = min(least, low[t])
-    if why != WALKER and pace > 3.0 and speed > 3.0:
-        return FAR
-    at = least - (1.5 if why == WALKER else 1.0)
-    if entry < FAR and entry - BEFORE_LINE > half and at > entry and least < leave + 6.0:
-        at = entry - BEFORE_LINE
-    return at
-
-
-@part
-def escape(path, speed, half, low, high, pace, others, ignored, accel, reason, why, ahead, count, place, velocity):
-    """Where yielding does not avoid somebody: the better of braking hard and going through, where nothing is ahead."""
-    for j in range(others):
-        ignored[j] = False
-    met, when = meets(place, velocity, half, low, high, pace, others, ignored, 0, 0.0)
-    if met < 0 or speed < 0.5:
-        return accel, reason
-    best_place, best_velocity = place.copy(), velocity.copy()
-    push(path, speed, -HARDEST, place, velocity)
-    stops, stop_when = meets(place, velocity, half, low, high, pace, others, ignored, 0, 0.0)
-    if stops < 0 or stop_when > when:
-        return -HARDEST, why[met]
-    push(path, speed, URGE, place, velocity)
-    for t in range(STEPS + 1):
-        for c in range(count):
-            if place[t] + half > ahead[c, AT] + ahead[c, PACE] * t * PERIOD - 0.5:
-                place[:], velocity[:] = best_place, best_velocity
-                return accel, reason
-    goes, _ = meets(place, velocity, half, low, high, pace, others, ignored, 0, 0.0)
-    if goes < 0:
-        return URGE, reason
-    place[:], velocity[:] = best_place, best_velocity
-    return accel, reason
 
 
 @part

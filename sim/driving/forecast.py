@@ -178,7 +178,7 @@ def follow(lanes, chain, s, lat, body, speed, across, hold, path, strip, low, hi
             aside = lat + across * min(t * PERIOD, SIDEWAYS_TIME)
         elif t > 0:  # back to the middle of its lane as it goes; who stands stays where it is
             aside = lat * max(1.0 - min(t * PERIOD / SETTLE_TIME, (total - s) / SETTLE_WAY), 0.0)
-        if t == 0:
+        if total <= s:  # as it stands, which may be aslant in its lane
             x, y, cos, sin = body[B_X], body[B_Y], body[B_COS], body[B_SIN]
         else:
             x, y, cos, sin = pose_at(lanes, chain[k], at, aside)

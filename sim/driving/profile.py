@@ -23,8 +23,8 @@ TAIL = 20.0 - p.BEHIND
 """Who first comes onto the path before this u has followed the ego all along."""
 HEADWAY = 1.0
 """Seconds kept to what moves ahead."""
-STOP = 3.2
-"""m/s^2 of stopping at a line."""
+STOP, EASE = 3.2, 0.7
+"""m/s^2 of stopping at a line, and the share of it that is needed before the brake is touched."""
 CREEP = 0.5
 """Metres that are not crept forward once the ego stands."""
 # columns of a constraint ahead: place (u), its speed, gap kept at rest, what it is
@@ -53,14 +53,14 @@ def idm(speed, wish, gap, leading, headway, min_gap):
 
 @part
 def halt(speed, rest):
-    """Acceleration that brings to rest within `rest` metres: none until STOP is half needed, then evenly."""
+    """Acceleration that brings to rest within `rest` metres: none until EASE of STOP is needed, then evenly."""
     if rest < 0.05:
         return -max(4.0 * speed, 0.5)
     needed = speed * speed / (2.0 * rest)
-    if needed < 0.5 * STOP:
+    if needed < EASE * STOP:
         # no faster than could be stopped after the next moments
-        return min(max((math.sqrt(STOP * max(rest - CREEP, 0.0)) - speed) / 0.5, -needed), URGE)
-    share = min((needed / STOP - 0.5) / 0.3, 1.0)
+        return min(max((math.sqrt(2.0 * EASE * STOP * max(rest - CREEP, 0.0)) - speed) / 0.5, -needed), URGE)
+    share = min((needed / STOP - EASE) / 0.3, 1.0)
     return (1.0 - share) * 0.5 - share * needed
 
 
