@@ -23,8 +23,8 @@ TAIL = 20.0 - p.BEHIND
 """Who first comes onto the path before this u has followed the ego all along."""
 HEADWAY = 1.0
 """Seconds kept to what moves ahead."""
-STOP, EASE = 3.2, 0.7
-"""m/s^2 of stopping at a line, and the share of it that is needed before the brake is touched."""
+STOP, EASE, LAG = 3.2, 0.6, 0.15
+"""m/s^2 of stopping at a line, the share of it that must be needed before it brakes, seconds until the brake bites."""
 CREEP = 0.5
 """Metres that are not crept forward once the ego stands."""
 # columns of a constraint ahead: place (u), its speed, gap kept at rest, what it is
@@ -56,6 +56,7 @@ def halt(speed, rest):
     """Acceleration that brings to rest within `rest` metres: none until EASE of STOP is needed, then evenly."""
     if rest < 0.05:
         return -max(4.0 * speed, 0.5)
+    rest = max(rest - LAG * speed, 0.02)
     needed = speed * speed / (2.0 * rest)
     if needed < EASE * STOP:
         # no faster than could be stopped after the next moments
