@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from contracts import ObjectClass
+from sim.driving import forecast
 from sim.driving.batch import Batch, BatchConfig
-from sim.driving.expert import REASONS, Expert, ExpertConfig, ExpertPlanner
+from sim.driving.expert import REASONS, Expert, ExpertConfig, ExpertPlanner, packed
+from sim.driving.path import POINTS, trace
 from sim.driving.plans import Plans
 from sim.driving.routes import named_routes
-from sim.driving.surroundings import Surroundings, from_world
+from sim.driving.surroundings import from_world
 from sim.roads import load, towns
-from sim.roads.network import RoadNetwork
-from sim.roads.tables import ConflictKind, StopControl
+from sim.roads.tables import StopControl
 from sim.world import fields as f
 
 
@@ -86,49 +86,37 @@ def obstacle(network, aside: float) -> tuple[Batch, int]:  # type: ignore[no-unt
     raise AssertionError("no straight stretch")
 
 
-def test_it_does_not_wait_for_ever_for_who_stands() -> None:
-    """Somebody with the right of way stands with its nose over its line, and the ego in the junction before its way."""
+def test_who_stands_is_expected_to_stand_where_it_is() -> None:
+    """Aslant, with its nose over a line: held there once the ego has lost patience, and not turned into its lane."""
     network = load("Gridley")
-    expert, around = face_to_face(network)
-    reasons, wishes = [], []
-    for step in range(160):
-        plan, reason = expert.plan(replace(around, time=0.05 * step))
-        reasons.append(reason)
-        wishes.append(float(plan.speed[-1]))
-    assert set(reasons[20:90]) == {"junction"}, "at first it waits"
-    assert max(wishes[20:90]) < 1.0
-    assert min(wishes[120:]) > 2.0, "after some seconds it goes"
+    t, lanes = network.lane_tables(), packed(network).lanes
+    other = next(
+        k for k in np.flatnonzero(t.junction >= 0) if t.control[k] == StopControl.NONE and t.predecessors[k][0] >= 0
+    )
+    before = int(t.predecessors[other][0])
+    k = int(t.first_point[before] + t.point_count[before] - 1)
+    yaw = float(t.yaw[k]) + 0.6
+    x, y = float(t.x[k] - 0.3 * math.cos(t.yaw[k])), float(t.y[k] - 0.3 * math.sin(t.yaw[k]))
+    body = np.array([x, y, t.z[k], math.cos(yaw), math.sin(yaw), 2.3, 0.9, 0.0, 0.0])
+    chain = np.array([before, other, -1, -1, -1, -1])
+    s, nobody, lights = float(t.length[before]) - 0.3, np.zeros(1, np.int64), np.zeros(len(t.light_x), np.int32)
+    conflicts = packed(network).conflicts
+    patient, impatient = (
+        forecast.held_at(lanes, conflicts, chain, s, body, 0.0, lights, nobody, 0, True, p) for p in (True, False)
+    )
+    assert patient == forecast.FAR, "it may go any moment"
+    assert impatient == 0.0
 
-
-def face_to_face(network: RoadNetwork) -> tuple[Expert, Surroundings]:
-    """An ego at rest in a junction, 2 m before the way of a car that it must give way to, which stands at the entry."""
-    t = network.lane_tables()
-    for named in named_routes(network, "train", 60, seed=3):
-        lanes, route = named.route.lane, named.route
-        enters = (lanes[1:] != lanes[:-1]) & (t.junction[lanes[1:]] >= 0) & (t.control[lanes[1:]] != StopControl.LIGHT)
-        for point in np.flatnonzero(enters) + 1:
-            lane = int(lanes[point])
-            for c in range(int(t.conflict_first[lane]), int(t.conflict_first[lane + 1])):
-                other, begin = int(t.conflict_lane[c]), float(t.conflict_begin[c])
-                at = int(point + begin - 2.0 - 2.3)
-                if t.conflict_kind[c] != ConflictKind.CROSS or t.conflict_yield[c] != 1 or at < point + 2:
-                    continue
-                before = int(t.predecessors[other][0])
-                k = int(t.first_point[before] + t.point_count[before] - 1)
-                if float(t.conflict_other_begin[c]) < 5.0 or lanes[at] != lane or at + 40 > len(lanes):
-                    continue
-                batch = Batch(network, [named], BatchConfig(density=0.0, walkers=0))
-                around = from_world(batch.world)
-                car = [float(v[k]) for v in (t.x, t.y, t.z)]
-                x, y = car[0] - math.cos(t.yaw[k]), car[1] - math.sin(t.yaw[k])
-                expert = Expert(network, route, ExpertConfig(dt=0.05))
-                pose = [route.x[at], route.y[at], route.z[at], 0.0, 0.0, route.yaw[at]]
-                return expert, replace(
-                    around,
-                    pose=np.array(pose, np.float32), ego=replace(around.ego, speed=0.0, acceleration=0.0),
-                    velocity_of_ego=np.zeros(2, np.float32), id=np.array([7]), kind=np.array([0], np.int32),
-                    place=np.array([[x, y, car[2]]], np.float32), yaw=np.array([t.yaw[k]], np.float32),
-                    velocity=np.zeros((1, 2), np.float32), half_extent=np.array([[2.3, 0.9, 0.8]], np.float32),
-                    on_duty=np.zeros(1, np.bool_),
-                )  # fmt: skip
-    raise AssertionError("no such junction")
+    # a path that runs through it to its left, so that only the real heading reaches into the strip
+    route = np.zeros((300, 6), np.float32)
+    ahead, left = np.arange(300) - 100.0, 2.6
+    route[:, 0] = x + ahead * math.cos(t.yaw[k]) + left * math.sin(t.yaw[k])
+    route[:, 1] = y + ahead * math.sin(t.yaw[k]) - left * math.cos(t.yaw[k])
+    route[:, 5] = 10.0
+    path = np.empty((POINTS, 7))
+    trace(route, np.full(300, before), 300, 90.0, 3.4, 1.0, path)
+    low, high = np.empty(forecast.STEPS + 1), np.empty(forecast.STEPS + 1)
+    forecast.follow(lanes, chain, s, 0.0, body, 0.0, 0.0, impatient, path, 1.2, low, high)
+    assert high[0] > low[0]
+    assert (low == low[0]).all()
+    assert (high == high[0]).all()
