@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.sensors.camera import FAR, Camera, Renderer
-from sim.sensors.records import COLOR, STRIDE
+from sim.sensors.records import LOOK
 
 _VERTEX = """
 #version 330
@@ -49,9 +49,9 @@ class Peer:
         self.name = f"moderngl, {gl.info['GL_RENDERER'].split(' (')[0]}: flat colour and labels"
         mesh = renderer.scene.static.mesh
         self._statics, self._corners = mesh.size, len(mesh.position)
-        table = renderer.scene.records.reshape(-1, STRIDE)[:, COLOR : COLOR + 3]
+        table = renderer.scene.looks[renderer.scene.records[: mesh.size, LOOK], :3]
         tints = np.full((self._corners + ROOM, 3), 0.3, np.float32)
-        tints[mesh.face.ravel()] = np.repeat(table[: mesh.size], 3, 0)
+        tints[mesh.face.ravel()] = np.repeat(table, 3, 0)
         self._places, self._normals = (gl.buffer(reserve=tints.nbytes) for _ in range(2))
         self._places.write(mesh.position.tobytes())
         self._normals.write(mesh.normal.tobytes())
@@ -72,11 +72,13 @@ class Peer:
                 gl.framebuffer([gl.renderbuffer(size, 1, dtype="f4")], gl.depth_texture(size)),
             )
         smooth, flat, labels = self._targets[size]
-        moving = np.arange(self._statics, self._statics + r._moving, dtype=np.int32)
-        ids = np.concatenate([moving, r.scene.static.visible(view, FAR)])
-        self._places.write(r._position[self._corners :][:ROOM].tobytes(), offset=self._corners * 12)
-        self._normals.write(r._normal[self._corners :][:ROOM].tobytes(), offset=self._corners * 12)
-        self._indices.write(r._face[ids].tobytes())
+        moving, still = r._moving, r.scene.static.visible(view, FAR)
+        actors = moving.mesh
+        ids = np.concatenate([np.arange(self._statics, self._statics + moving.triangles, dtype=np.int32), still])
+        self._places.write(actors.position[:ROOM].tobytes(), offset=self._corners * 12)
+        self._normals.write(actors.normal[:ROOM].tobytes(), offset=self._corners * 12)
+        faces = actors.face[: moving.triangles] + np.int32(self._corners)
+        self._indices.write(np.concatenate([faces, r.scene.static.mesh.face[still]]).tobytes())
         turn = np.eye(4)
         turn[:3, :3] = view.rotation * np.array([[1], [-1], [1]])
         turn[:3, 3] = -turn[:3, :3] @ view.position
@@ -95,7 +97,7 @@ class Peer:
         triangle = np.where(number > 0, ids[number - 1], 0)
         source = triangle.copy()
         dynamic = triangle >= self._statics
-        source[dynamic] = r._source[triangle[dynamic] - self._statics]
+        source[dynamic] = moving.source[triangle[dynamic] - self._statics]
         semantic = np.where(number > 0, r.scene.semantic[source], 11)
         instance = np.where(number > 0, r.scene.instance[source], 0)
         return colour, *(a.reshape(size[::-1])[::-1] for a in (semantic, instance, depth))  # type: ignore[return-value]

@@ -13,6 +13,7 @@ downloads its assets at its first run). CARLA publishes no times of its cameras;
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
@@ -110,7 +111,7 @@ def ours(town: str, frames: int, peers: bool) -> Rows:
         caster.update(actors)
         scan(caster, lidar, Pose(camera.x, camera.y, camera.z + 0.8, 0, 0, camera.yaw), 0.1)
         clock.stop("lidar 64 x 1000")
-    print(f"{len(actors)} actors; drawn from {min(drawn):,} to {max(drawn):,} triangles (after culling); "
+    print(f"{int(actors.shown.sum())} actors; drawn from {min(drawn):,} to {max(drawn):,} triangles (after culling); "
           f"{len(os.sched_getaffinity(0))} cores for this process, load {os.getloadavg()[0]:.1f}")  # fmt: skip
     return times
 
@@ -182,6 +183,12 @@ def main() -> None:
     parser.add_argument("--metadrive", action="store_true")
     parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
+    for wanted, module, hint in (
+        (options.peers, "moderngl", "pip install moderngl"),
+        (options.metadrive, "metadrive", "uv sync --group bench"),
+    ):
+        if wanted and importlib.util.find_spec(module) is None:
+            parser.error(f"{module} is not installed ({hint})")
     if options.memory:
         if options.town:
             return memory(options.town)

@@ -48,6 +48,9 @@ class Actors:
     """[N] metres driven or walked: turns wheels, pedals and legs. A standing person has a negative value."""
     velocity: F32
     """[N, 3] m/s, for radar."""
+    shown: NDArray[np.bool_]
+    """[N] whether cameras and rays meet it: not so the vehicle whose driver's eyes they are. Its lamps shine all the
+    same."""
 
     @staticmethod
     def of(kind: list[int] | I32, pose: NDArray, **more: NDArray) -> Actors:
@@ -67,6 +70,7 @@ class Actors:
             "steer": np.zeros(n, np.float32),
             "travelled": np.where(kinds == WALKER, -1.0, 0.0).astype(np.float32),
             "velocity": np.zeros((n, 3), np.float32),
+            "shown": np.ones(n, np.bool_),
         }
         for name, value in more.items():
             values[name] = np.asarray(value, values[name].dtype)

@@ -19,13 +19,14 @@ from sim.sensors.actors import Actors, rotations
 from sim.sensors.lights import head_lamps
 from sim.sensors.meshes.vehicles import outlines
 from sim.sensors.optics import Camera, Lens
-from sim.sensors.parts import Parts, Posed, parts_of, pose_parts
-from sim.sensors.raster import Raster, View
+from sim.sensors.parts import Moving, Parts, Posed, parts_of
+from sim.sensors.raster import Raster, Scratch
 from sim.sensors.reflections import reflect
 from sim.sensors.scene.assembly import detail_of
 from sim.sensors.scene.town import Scene, scene_of
 from sim.sensors.shade import shade
 from sim.sensors.shadows import ShadowMaps, Shadows
+from sim.sensors.view import View
 from sim.sensors.weather import EXPOSURE, FOG_FALLOFF, FOG_HERE, LAMPS, PUDDLES, SUN, WET, Weather
 
 __all__ = ["Camera", "Lens", "Renderer"]
@@ -38,8 +39,8 @@ FAR = labels.FAR
 class _Buffers:
     """Arrays of one picture size."""
 
-    def __init__(self, width: int, height: int, samples: int) -> None:
-        self.raster = Raster(width, height, samples)
+    def __init__(self, width: int, height: int, samples: int, scratch: Scratch) -> None:
+        self.raster = Raster(width, height, scratch, samples)
         if samples == 2:
             half, quarter = (height // 2, width // 2), (height // 4, width // 4, 3)
             self.radiance = np.empty((height, width, 3), np.float32)
@@ -61,34 +62,18 @@ class Renderer:
                 raise ValueError("a network or a scene is needed")
             scene = scene_of(network, seed)
         self.scene = scene
-        m = scene.static.mesh
-        self._statics, self._vertices = m.size, len(m.position)
-        self._position, self._normal, self._face = m.position, m.normal, m.face
-        self._source = self._owner = np.zeros(0, np.int32)
-        self._moving = 0
+        self._moving = Moving(scene.triangles)
+        self._scratch = Scratch()
         self._buffers: dict[tuple[int, int, int], _Buffers] = {}
-        self._shadows = ShadowMaps()
+        self._shadows = ShadowMaps(self._scratch)
         self._pattern = post.occlusion_pattern()
         self._curves: dict[float, F32] = {}
         self._outlines = outlines()
         self.drawn = 0
         """Triangles that the last picture was drawn from: those that may be seen, at their level of detail."""
 
-    # -- the moving part of the geometry ------------------------------------------------------------------------------
-
-    def _grow(self, vertices: int, faces: int) -> None:
-        """Make room behind the static arrays."""
-        room_v, room_f = len(self._position) - self._vertices, len(self._face) - self._statics
-        if vertices > room_v or faces > room_f:
-            m = self.scene.static.mesh
-            nv, nf = max(vertices, room_v) * 5 // 4 + 64, max(faces, room_f) * 5 // 4 + 64
-            self._position = np.concatenate([m.position, np.zeros((nv, 3), np.float32)])
-            self._normal = np.concatenate([m.normal, np.zeros((nv, 3), np.float32)])
-            self._face = np.concatenate([m.face, np.zeros((nf, 3), np.int32)])
-            self._source, self._owner = np.zeros(nf, np.int32), np.zeros(nf, np.int32)
-
     def _pose(self, actors: Actors, view: View, shadows: View | None) -> Posed:
-        """Write behind the static triangles those of the actors that may be seen or cast shadows."""
+        """Pose those of the actors' parts that may be seen or cast shadows."""
         t = self.scene.templates
         parts = parts_of(actors, t, view.position, detail_of(view))
         centre, radius = parts.spheres(t)
@@ -96,19 +81,7 @@ class Renderer:
         if shadows is not None:
             keep |= shadows.touches(centre, radius)
         parts = Parts(parts.template[keep], parts.actor[keep], parts.matrix[keep])
-        v = np.concatenate([[0], np.cumsum((t.vertex[1:] - t.vertex[:-1])[parts.template])])
-        f = np.concatenate([[0], np.cumsum((t.triangle[1:] - t.triangle[:-1])[parts.template])])
-        self._grow(int(v[-1]), int(f[-1]))
-        self._moving = int(f[-1])
-        if self._moving:
-            pose_parts(
-                parts.template, parts.actor, parts.matrix, t.vertex, t.triangle, t.mesh.position, t.mesh.normal,
-                t.mesh.face, v, f, self._vertices, self._position, self._normal, self._face[self._statics :],
-                self._source, self._owner, self._statics,
-            )  # fmt: skip
-        return Posed(centre[keep], radius[keep], f + self._statics)
-
-    # -- pictures -----------------------------------------------------------------------------------------------------
+        return Posed(centre[keep], radius[keep], self._moving.pose(parts, t) + self.scene.triangles)
 
     def render(
         self,
@@ -137,7 +110,7 @@ class Renderer:
         samples = 2 if "rgb" in outputs else 1
         key = (camera.width, camera.height, samples)
         if key not in self._buffers:
-            self._buffers[key] = _Buffers(*key)
+            self._buffers[key] = _Buffers(*key, self._scratch)
         buffers = self._buffers[key]
         weather = weather or Weather()
         env = weather.environment(time)
@@ -146,10 +119,10 @@ class Renderer:
         # actors first: they are near and hide much
         draw = np.concatenate([posed.visible(view), self.scene.static.visible(view, FAR)])
         self.drawn = len(draw)
-        buffers.raster.draw(self._position, self._face, draw, view)
+        buffers.raster.draw(self.scene.static.mesh, self._moving.mesh, draw, view)
         out = self._labels(buffers.raster, view, actors, outputs, previous)
         if shadows is not None:
-            maps = self._shadows.of(shadows, self.scene.static, self._position, self._face, posed)
+            maps = self._shadows.of(shadows, self.scene.static, self._moving.mesh, posed)
             out["rgb"] = self._colour(buffers, camera, view, actors, env, lights, maps, frame)
         return {name: camera.lens.bend(out[name]) for name in outputs}
 
@@ -157,42 +130,36 @@ class Renderer:
                 previous: tuple[Camera, Actors] | None) -> dict[str, NDArray]:  # fmt: skip
         if not set(outputs) - {"rgb"}:
             return {}
-        scene = self.scene
+        scene, still, moving = self.scene, self.scene.static.mesh, self._moving
         h, w = raster.ids1.shape
         semantic, instance = np.empty((h, w), np.uint8), np.empty((h, w), np.int32)
         depth = np.empty((h, w), np.float32)
         lens = np.array([view.fx, view.fy, view.cx, view.cy], np.float32)
         labels.label_pass(
-            raster.ids1, self._position, self._face, self._statics, self._source, self._owner, scene.semantic,
-            scene.instance, actors.id, view.rotation, view.position, lens, semantic, instance, depth,
+            raster.ids1, still.position, still.face, still.size, moving.mesh.position, moving.mesh.face, moving.source,
+            moving.owner, scene.semantic, scene.records, actors.id, view.rotation, view.position, lens, semantic,
+            instance, depth,
         )  # fmt: skip
         out: dict[str, NDArray] = {"semantic": semantic, "instance": instance, "depth": depth}
         if "normal" in outputs:
             out["normal"] = np.empty((h, w, 3), np.float32)
             labels.normal_pass(
-                raster.ids1,
-                depth,
-                self._position,
-                self._normal,
-                self._face,
-                view.rotation,
-                view.position,
-                lens,
-                out["normal"],
-            )
+                raster.ids1, depth, still.position, still.normal, still.face, still.size, moving.mesh.position,
+                moving.mesh.normal, moving.mesh.face, view.rotation, view.position, lens, out["normal"],
+            )  # fmt: skip
         if "flow" in outputs:
             out["flow"] = np.zeros((h, w, 2), np.float32)
             if previous is not None:
                 before = previous[0].view()
                 labels.flow_pass(
-                    raster.ids1, depth, self._statics, self._owner, _motion(actors, previous[1]), view.rotation,
+                    raster.ids1, depth, still.size, moving.owner, _motion(actors, previous[1]), view.rotation,
                     view.position, before.rotation, before.position, lens, out["flow"],
                 )  # fmt: skip
         return out
 
     def _colour(self, buffers: _Buffers, camera: Camera, view: View, actors: Actors, env: F32, lights: NDArray | None,
                 shadows: Shadows, frame: int) -> NDArray[np.uint8]:  # fmt: skip
-        scene, raster = self.scene, buffers.raster
+        scene, raster, still, moving = self.scene, buffers.raster, self.scene.static.mesh, self._moving
         env[FOG_HERE] = math.exp(-env[FOG_FALLOFF] * max(float(view.position[2]), 0.0))
         lens = (view.fx, view.fy, view.cx, view.cy, 1 / view.fx, 1 / view.fy)
         cam = np.array([*view.position, *lens], np.float32)
@@ -208,9 +175,9 @@ class Renderer:
         heads = head_lamps(actors, view.position) if env[LAMPS] > 0 else np.zeros((0, 6), np.float32)
         lamps = scene.lamps
         shade(
-            raster.ids, occlusion, cam, view.rotation, env, scene.textures, self._position.ravel(),
-            self._normal.ravel(), self._face.ravel(), self._statics, self._source, self._owner, scene.records,
-            scene.records.view(np.int32), actors.paint, actors.lamps, state, self._outlines, shadows.near, shadows.far,
+            raster.ids, occlusion, cam, view.rotation, env, scene.textures, *still.flat(), still.size,
+            *moving.mesh.flat(), moving.source, moving.owner, scene.records.ravel(), scene.looks.ravel(),
+            scene.uv.ravel(), actors.paint, actors.lamps, state, self._outlines, shadows.near, shadows.far,
             shadows.moving, shadows.busy, shadows.light, lamps.position, lamps.origin, lamps.size, lamps.first,
             lamps.items, heads, len(heads), buffers.radiance, buffers.mirror,
         )  # fmt: skip

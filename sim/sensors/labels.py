@@ -125,10 +125,28 @@ def barycentric(vertices, faces, tid, x, y, z):
     return a, b
 
 
+@njit(**SERIAL)
+def _normal(vertices, normals, faces, tid, x, y, z):
+    """The unit normal at a point of a triangle's plane."""
+    a, b = barycentric(vertices, faces, tid, x, y, z)
+    c = f32(1) - a - b
+    i = faces[tid, 0]
+    j = faces[tid, 1]
+    k = faces[tid, 2]
+    return unit(
+        c * normals[i, 0] + a * normals[j, 0] + b * normals[k, 0],
+        c * normals[i, 1] + a * normals[j, 1] + b * normals[k, 1],
+        c * normals[i, 2] + a * normals[j, 2] + b * normals[k, 2],
+    )
+
+
 @njit(**PARALLEL)
-def label_pass(ids, vertices, faces, statics, source, owner, tag, instance, actor_ids, rot, pos, lens,
-               semantic, instances, depth):  # fmt: skip
-    """Fill semantic [H, W] uint8, instances [H, W] int32 and depth [H, W] float32 (metres along the optical axis)."""
+def label_pass(ids, vertices, faces, statics, m_vertices, m_faces, source, owner, tag, record, actor_ids, rot, pos,
+               lens, semantic, instances, depth):  # fmt: skip
+    """Fill semantic [H, W] uint8, instances [H, W] int32 and depth [H, W] float32 (metres along the optical axis).
+
+    Triangles from number `statics` on are moving ones, with vertices of their own (as in all kernels).
+    """
     height, width = ids.shape
     for y in prange(height):
         py = (f32(y) + f32(0.5) - lens[3]) / lens[1]
@@ -142,15 +160,17 @@ def label_pass(ids, vertices, faces, statics, source, owner, tag, instance, acto
             px = (f32(x) + f32(0.5) - lens[2]) / lens[0]
             if tid < statics:
                 semantic[y, x] = tag[tid]
-                instances[y, x] = instance[tid]
+                instances[y, x] = record[tid, 2]
+                depth[y, x] = plane_depth(vertices, faces, tid, rot, pos, px, py)
             else:
-                semantic[y, x] = tag[source[tid - statics]]
-                instances[y, x] = actor_ids[owner[tid - statics]]
-            depth[y, x] = plane_depth(vertices, faces, tid, rot, pos, px, py)
+                row = tid - statics
+                semantic[y, x] = tag[source[row]]
+                instances[y, x] = actor_ids[owner[row]]
+                depth[y, x] = plane_depth(m_vertices, m_faces, row, rot, pos, px, py)
 
 
 @njit(**PARALLEL)
-def normal_pass(ids, depth, vertices, normals, faces, rot, pos, lens, out):
+def normal_pass(ids, depth, vertices, normals, faces, statics, m_vertices, m_normals, m_faces, rot, pos, lens, out):
     """Fill out [H, W, 3] with unit surface normals in world axes that face the camera; 0 for the sky."""
     height, width = ids.shape
     for y in prange(height):
@@ -165,16 +185,13 @@ def normal_pass(ids, depth, vertices, normals, faces, rot, pos, lens, out):
             dx = (rot[0, 0] * px + rot[1, 0] * py + rot[2, 0]) * t
             dy = (rot[0, 1] * px + rot[1, 1] * py + rot[2, 1]) * t
             dz = (rot[0, 2] * px + rot[1, 2] * py + rot[2, 2]) * t
-            a, b = barycentric(vertices, faces, tid, pos[0] + dx, pos[1] + dy, pos[2] + dz)
-            c = f32(1) - a - b
-            i = faces[tid, 0]
-            j = faces[tid, 1]
-            k = faces[tid, 2]
-            nx, ny, nz = unit(
-                c * normals[i, 0] + a * normals[j, 0] + b * normals[k, 0],
-                c * normals[i, 1] + a * normals[j, 1] + b * normals[k, 1],
-                c * normals[i, 2] + a * normals[j, 2] + b * normals[k, 2],
-            )
+            wx = pos[0] + dx
+            wy = pos[1] + dy
+            wz = pos[2] + dz
+            if tid < statics:
+                nx, ny, nz = _normal(vertices, normals, faces, tid, wx, wy, wz)
+            else:
+                nx, ny, nz = _normal(m_vertices, m_normals, m_faces, tid - statics, wx, wy, wz)
             flip = f32(-1) if nx * dx + ny * dy + nz * dz > 0 else f32(1)
             out[y, x, 0] = nx * flip
             out[y, x, 1] = ny * flip

@@ -69,6 +69,10 @@ class Geometry:
         """Number of triangles."""
         return len(self.face)
 
+    def flat(self) -> tuple[F32, F32, I32]:
+        """Position, normal and face without rows, as the shader reads them."""
+        return self.position.ravel(), self.normal.ravel(), self.face.ravel()
+
 
 @dataclass(frozen=True)
 class Mesh(Geometry):
@@ -86,6 +90,12 @@ class Mesh(Geometry):
     def bare(self) -> Geometry:
         """The geometry alone."""
         return Geometry(self.position, self.normal, self.face)
+
+    def moved(self, matrix: ArrayLike) -> tuple[F32, F32]:
+        """Positions and normals [V, 3] under a 3 x 4 matrix (rotation, uniform scale and translation)."""
+        m = np.asarray(matrix, np.float32)
+        n = self.normal @ m[:, :3].T
+        return self.position @ m[:, :3].T + m[:, 3], n / np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-12)
 
 
 def vertex_normals(position: F32, face: I32) -> F32:
@@ -134,10 +144,7 @@ class Builder:
         self, mesh: Mesh, matrix: ArrayLike, instance: int | None = None, tint: ArrayLike = (1.0, 1.0, 1.0)
     ) -> None:
         """A copy of `mesh` under a 3 x 4 matrix (rotation, uniform scale and translation)."""
-        m = np.asarray(matrix, np.float32)
-        p = mesh.position @ m[:, :3].T + m[:, 3]
-        n = mesh.normal @ m[:, :3].T
-        n = n / np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-12)
+        p, n = mesh.moved(matrix)
         which = mesh.instance if instance is None else np.full(mesh.size, instance, np.int32)
         color = mesh.color * np.asarray(tint, np.float32)
         self._pieces.append(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts import UserError
-from sim.sensors.raster import View, view_rotation
+from sim.sensors.view import View, view_rotation
 
 F32 = NDArray[np.float32]
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from sim.sensors.actors import PROP, WALKER, Actors, rotations
 from sim.sensors.jit import PARALLEL
+from sim.sensors.mesh import Geometry
 from sim.sensors.meshes import people
 from sim.sensors.meshes.vehicles import DESIGNS, TRUCK_CAB, Body
-from sim.sensors.raster import View
 from sim.sensors.scene.assembly import ranges
 from sim.sensors.templates import CARS, PEDAL_PHASES, Templates
+from sim.sensors.view import View
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -43,7 +44,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Posed:
-    """Triangles of K parts as they lie behind the static ones: part k has first[k] .. first[k + 1]."""
+    """Triangles of K parts as they are numbered behind the static ones: part k has first[k] .. first[k + 1]."""
 
     centre: F32
     radius: F32
@@ -84,9 +85,9 @@ def _scales(actors: Actors, t: Templates, template: I32) -> F32:
 
 
 def parts_of(actors: Actors, templates: Templates, eye: F32 | None, detail: float = 1.0) -> Parts:
-    """Bodies, people and props of all actors, then wheels; fine forms near `eye` [3] (everywhere without one).
+    """Bodies, people and props of all actors that are shown, then wheels.
 
-    `detail` scales how far they reach.
+    Fine forms near `eye` [3], or everywhere without one; `detail` scales how far they reach.
     """
     t, kind, pose = templates, actors.kind, actors.pose
     n = len(actors)
@@ -111,19 +112,55 @@ def parts_of(actors: Actors, templates: Templates, eye: F32 | None, detail: floa
     matrix[:n, :, :3], matrix[:n, :, 3] = base, pose[:, :3]
     matrix[n:, :, :3] = base[row] @ local
     matrix[n:, :, 3] = np.einsum("kij,kj->ki", base[row], hub) + pose[row, :3]
-    return Parts(
-        np.concatenate([template, t.wheel[k, fine[row]]]), np.concatenate([np.arange(n), row]).astype(np.int32), matrix
-    )
+    template = np.concatenate([template, t.wheel[k, fine[row]]])
+    actor = np.concatenate([np.arange(n), row]).astype(np.int32)
+    shown = actors.shown[actor]
+    return Parts(template[shown], actor[shown], matrix[shown])
+
+
+class Moving:
+    """The triangles of posed parts: `mesh`, and for each its `source` (row in the scene's records, where the templates'
+
+    begin at `base`) and its `owner` (row of Actors). The arrays are longer than needed, and written anew for each
+    picture.
+    """
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+        self.triangles = 0
+        self._reserve(64, 64)
+
+    def _reserve(self, vertices: int, faces: int) -> None:
+        self.mesh = Geometry(
+            np.zeros((vertices, 3), np.float32), np.zeros((vertices, 3), np.float32), np.zeros((faces, 3), np.int32)
+        )
+        self.source, self.owner = np.zeros(faces, np.int32), np.zeros(faces, np.int32)
+
+    def pose(self, parts: Parts, t: Templates) -> NDArray[np.int64]:
+        """Take over the triangles of `parts`; returns where those of each begin [K + 1]."""
+        vertex = np.concatenate([[0], np.cumsum((t.vertex[1:] - t.vertex[:-1])[parts.template])])
+        first = np.concatenate([[0], np.cumsum((t.triangle[1:] - t.triangle[:-1])[parts.template])])
+        self.triangles = int(first[-1])
+        m = self.mesh
+        if int(vertex[-1]) > len(m.position) or self.triangles > m.size:
+            self._reserve(int(vertex[-1]) * 5 // 4 + 64, self.triangles * 5 // 4 + 64)
+            m = self.mesh
+        if self.triangles:
+            _pose_parts(
+                parts.template, parts.actor, parts.matrix, t.vertex, t.triangle, t.mesh.position, t.mesh.normal,
+                t.mesh.face, vertex, first, m.position, m.normal, m.face, self._base, self.source, self.owner,
+            )  # fmt: skip
+        return first
 
 
 @njit(**PARALLEL)
-def pose_parts(template, actor, matrix, t_vertex, t_triangle, t_position, t_normal, t_face, v_first, f_first,
-               vertex_base, position, normal, face, source, owner, t_source):  # fmt: skip
-    """Write the parts' world vertices at vertex_base + v_first[k] and their faces, sources and owners at f_first[k]."""
+def _pose_parts(template, actor, matrix, t_vertex, t_triangle, t_position, t_normal, t_face, v_first, f_first,
+                position, normal, face, base, source, owner):  # fmt: skip
+    """Write the parts' world vertices at v_first[k] and their faces, sources and owners at f_first[k]."""
     for k in prange(template.shape[0]):
         t = template[k]
         m = matrix[k]
-        v = vertex_base + v_first[k]
+        v = v_first[k]
         for i in range(t_vertex[t], t_vertex[t + 1]):
             j = v + i - t_vertex[t]
             for r in range(3):
@@ -135,5 +172,5 @@ def pose_parts(template, actor, matrix, t_vertex, t_triangle, t_position, t_norm
             j = f_first[k] + i - t_triangle[t]
             for c in range(3):
                 face[j, c] = t_face[i, c] + v
-            source[j] = t_source + i
+            source[j] = base + i
             owner[j] = actor[k]

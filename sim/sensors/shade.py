@@ -12,7 +12,7 @@ from numba import prange
 
 from sim.sensors.jit import PARALLEL, SERIAL, decay, f32, mix, single, unit
 from sim.sensors.sky import fog, sky
-from sim.sensors.surface import U11, U12, surface
+from sim.sensors.surface import U3, U4, surface
 
 
 @single(forceinline=True, **SERIAL)
@@ -35,7 +35,7 @@ def _backdrop(px, py, cam, rot, env, tex):
 
 
 @single(forceinline=True, **SERIAL)
-def _distinct(ids, x, y, statics, source, owner, whole, which, group, who, count, mean_x, mean_y):
+def _distinct(ids, x, y, statics, source, owner, record, which, group, who, count, mean_x, mean_y):
     """Sort the 2 x 2 samples of a pixel into surfaces; returns their number.
 
     Row k of the others: a triangle of the surface, its group and owner, how many samples it has, and the mean place of
@@ -53,7 +53,7 @@ def _distinct(ids, x, y, statics, source, owner, whole, which, group, who, count
             if t >= statics:
                 own = owner[t - statics]
                 src = source[t - statics]
-            kind = whole[np.uint32(src) * U12 + U11]
+            kind = record[np.uint32(src) * U4 + U3]
         found = False
         for k in range(n):
             if group[k] == kind and who[k] == own:
@@ -75,9 +75,9 @@ def _distinct(ids, x, y, statics, source, owner, whole, which, group, who, count
 
 
 @single(**PARALLEL)
-def shade(ids, occlusion, cam, rot, env, tex, position, normal, face, statics, source, owner, record, whole,
-          paints, lamp_bits, signals, outlines, near, far, moving, busy, light,
-          lamps, l_origin, l_size, l_first, l_items, heads, head_count, out, mirrors):  # fmt: skip
+def shade(ids, occlusion, cam, rot, env, tex, position, normal, face, statics, m_position, m_normal, m_face, source,
+          owner, record, looks, uvs, paints, lamp_bits, signals, outlines, near, far, moving, busy, light, lamps,
+          l_origin, l_size, l_first, l_items, heads, head_count, out, mirrors):  # fmt: skip
     """Fill out [H, W, 3] with linear radiance from 2 x 2 samples a pixel, and mirrors [H, W, 3] with what is wet:
 
     share of the mirror image, slope x, slope y."""
@@ -101,7 +101,7 @@ def shade(ids, occlusion, cam, rot, env, tex, position, normal, face, statics, s
                 mean_x[0] = f32(x) + 0.5
                 mean_y[0] = f32(y) + 0.5
             else:
-                n = _distinct(ids, x, y, statics, source, owner, whole, which, group, who, count, mean_x, mean_y)
+                n = _distinct(ids, x, y, statics, source, owner, record, which, group, who, count, mean_x, mean_y)
             ao = occlusion[min(y >> 1, occlusion.shape[0] - 1), min(x >> 1, occlusion.shape[1] - 1)]
             sr = f32(0.0)
             sg = f32(0.0)
@@ -118,9 +118,10 @@ def shade(ids, occlusion, cam, rot, env, tex, position, normal, face, statics, s
                     r, g, b = _backdrop(mean_x[k], mean_y[k], cam, rot, env, tex)
                 else:
                     r, g, b, wx, wy, wz, distance, mk, mx, my = surface(
-                        t, mean_x[k], mean_y[k], ao, cam, rot, env, tex, position, normal, face, statics, source,
-                        owner, record, whole, paints, lamp_bits, signals, outlines, near, far, moving, busy, light,
-                        lamps, l_origin, l_size, l_first, l_items, heads, head_count)  # fmt: skip
+                        t, mean_x[k], mean_y[k], ao, cam, rot, env, tex, position, normal, face, statics, m_position,
+                        m_normal, m_face, source, owner, record, looks, uvs, paints, lamp_bits, signals, outlines,
+                        near, far, moving, busy, light, lamps, l_origin, l_size, l_first, l_items, heads,
+                        head_count)  # fmt: skip
                     il = 1.0 / distance
                     r, g, b = fog(
                         env, r, g, b, cam[2], wz, distance, (wx - cam[0]) * il, (wy - cam[1]) * il, (wz - cam[2]) * il

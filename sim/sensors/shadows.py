@@ -11,9 +11,11 @@ from numba import prange
 from numpy.typing import NDArray
 
 from sim.sensors.jit import PARALLEL, SERIAL, f32, single
+from sim.sensors.mesh import Geometry
 from sim.sensors.parts import Posed
-from sim.sensors.raster import BAND, Raster, View
+from sim.sensors.raster import BAND, Raster, Scratch
 from sim.sensors.scene.assembly import Static
+from sim.sensors.view import View
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -130,12 +132,12 @@ class Shadows:
 class ShadowMaps:
     """Draws and keeps the maps; `of` returns those for a camera and a sun."""
 
-    def __init__(self, keep: int = 3) -> None:
+    def __init__(self, scratch: Scratch, keep: int = 3) -> None:
         self._kept: dict[tuple[float, ...], tuple[F32, F32]] = {}
         self._keep = keep
-        self._near = Raster(NEAR_SIZE, NEAR_SIZE)
-        self._far = Raster(FAR_SIZE, FAR_SIZE)
-        self._moving = Raster(ACTOR_SIZE, ACTOR_SIZE)
+        self._near = Raster(NEAR_SIZE, NEAR_SIZE, scratch, named=False)
+        self._far = Raster(FAR_SIZE, FAR_SIZE, scratch, named=False)
+        self._moving = Raster(ACTOR_SIZE, ACTOR_SIZE, scratch, named=False)
         self._busy = np.zeros((ACTOR_SIZE // TILE, ACTOR_SIZE // TILE), np.bool_)
 
     def view(self, view: View, sun: F32) -> View:
@@ -156,21 +158,21 @@ class ShadowMaps:
         centre[2] = 0.0
         return _map_view(basis, centre.astype(np.float32), ACTOR_SIZE, ACTOR_SPAN)
 
-    def of(self, own: View, static: Static, vertices: F32, faces: I32, moving: Posed) -> Shadows:
-        """All maps around `own`, which `view` gave; `moving`: the actors' triangles."""
+    def of(self, own: View, static: Static, actors: Geometry, posed: Posed) -> Shadows:
+        """All maps around `own`, which `view` gave; `actors`: their triangles, and which they are."""
         basis, c = own.rotation, own.position
         key = (*np.round(basis.ravel(), 5), *c[:2])
         if key not in self._kept:
             maps = []
             for raster, size, span in ((self._near, NEAR_SIZE, NEAR_SPAN), (self._far, FAR_SIZE, FAR_SPAN)):
                 whole = _map_view(basis, c, size, span)
-                raster.draw(vertices, faces, static.visible(whole, 1e9), whole)
-                maps.append(raster.inverse.copy())
+                raster.draw(static.mesh, actors, static.visible(whole, 1e9), whole)
+                maps.append(raster.take())
             while len(self._kept) >= self._keep:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[key] = (maps[0], maps[1])
         near, far = self._kept[key]
-        self._moving.draw(vertices, faces, moving.visible(own), own)
+        self._moving.draw(static.mesh, actors, posed.visible(own), own)
         _mark(self._moving.inverse, self._moving.start, self._busy)
         light = np.zeros((5, 3), np.float32)
         scale = (NEAR_SIZE / NEAR_SPAN, FAR_SIZE / FAR_SPAN, ACTOR_SIZE / ACTOR_SPAN)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.sensors.labels import Tag
-from sim.sensors.mesh import Mesh
+from sim.sensors.mesh import Geometry, Mesh
 from sim.sensors.meshes import people, props, two_wheelers, vehicles
 from sim.sensors.meshes.vehicles import Body
 
@@ -28,7 +28,7 @@ class Templates:
     [shapes, 2]. By kind: `spots` [8, 4, 2] x, y of the wheels, `wheels` [8] their number, `radius` [8].
     """
 
-    mesh: Mesh
+    mesh: Geometry
     vertex: NDArray[np.int64]
     triangle: NDArray[np.int64]
     low: F32
@@ -62,8 +62,8 @@ def _wheels() -> tuple[F32, I32, F32]:
     return spots, number, radius
 
 
-def make_templates() -> Templates:
-    """All forms of all bodies, wheels, people and props (about 230 small meshes)."""
+def make_templates() -> tuple[Templates, Mesh]:
+    """All forms of all bodies, wheels, people and props (about 230 small meshes), and their triangles' looks."""
     meshes: list[Mesh] = []
 
     def add(mesh: Mesh) -> int:
@@ -99,5 +99,5 @@ def make_templates() -> Templates:
     low = np.array([m.position.min(0) for m in meshes], np.float32)
     high = np.array([m.position.max(0) for m in meshes], np.float32)
     return Templates(
-        mesh, vertex, triangle, low, high, body, wheel, motorcycle, bicycle, walker, prop, *_wheels()
-    )  # fmt: skip
+        mesh.bare(), vertex, triangle, low, high, body, wheel, motorcycle, bicycle, walker, prop, *_wheels()
+    ), mesh  # fmt: skip

@@ -29,8 +29,8 @@ _BODY = {
 def actors_of(
     state: WorldState, tables: LaneTables, world: int = 0, weather: Weather | None = None, hide: int = -1
 ) -> Actors:
-    """Vehicles, pedestrians and standing things of one world, in this order; `hide`: a vehicle slot to leave out (whose
-    camera it is).
+    """Vehicles, pedestrians and standing things of one world, in this order; `hide`: a vehicle slot of which only
+    the lamps' light is seen (whose camera it is).
 
     Head lamps are on at night and in rain; brake lamps and indicators follow the pedals and the way through the next
     junction. Standing things are cars or cartons, by their length. Instance ids: VEHICLE_ID + slot, WALKER_ID + slot,
@@ -38,7 +38,6 @@ def actors_of(
     """
     v, p, o = state.vehicles, state.walkers, state.statics
     rows = np.flatnonzero(v.mode[world] != f.ABSENT)
-    rows = rows[rows != hide]
     feet = np.flatnonzero(p.mode[world] != f.ABSENT)
     things = np.flatnonzero(o.mode[world] != f.ABSENT)
     kinds = v.kind[world, rows]
@@ -85,6 +84,7 @@ def actors_of(
         steer=np.concatenate([v.wheel[world, rows], nothing]),
         travelled=travelled,
         velocity=np.stack([speed * np.cos(yaw), speed * np.sin(yaw), 0 * x], 1),
+        shown=ids != VEHICLE_ID + hide if hide >= 0 else np.ones(len(ids), np.bool_),
     )
 
 

@@ -75,7 +75,7 @@ def person(look: Look, legs: list[list[float]], arms: list[list[float]], lean: f
         foot = joints[-1]
         ball(mb, foot + (0.06, 0, -0.015), (0.135, 0.048, 0.042), Material.RUBBER, look.shoes, 4, sides)
     for side, angles in zip((-1, 1), arms):
-        joints = _limb(chest + (0, side * 0.205, 0.10), angles, [0.29, 0.26], side * 0.10)
+        joints = _limb(chest + (0, side * 0.185, 0.07), angles, [0.29, 0.26], side * 0.10)
         path = _soft(joints)
         ball(
             mb,
@@ -89,9 +89,9 @@ def person(look: Look, legs: list[list[float]], arms: list[list[float]], lean: f
         tube(mb, path[:4], [0.058, 0.050, 0.044, 0.042], sides, Material.CLOTH, look.shirt)
         tube(mb, path[3:], [0.040, 0.036, 0.030], sides, Material.SKIN, look.skin)
         ball(mb, joints[-1] + (0.01, 0, -0.04), (0.042, 0.026, 0.065), Material.SKIN, look.skin, 4, sides)
-    at = [-0.08, 0.0, 0.14, 0.30, 0.42, 0.50, 0.56]
-    across = [0.10, 0.155, 0.150, 0.185, 0.190, 0.14, 0.06]
-    deep = [0.09, 0.115, 0.105, 0.120, 0.112, 0.085, 0.055]
+    at = [-0.08, 0.0, 0.14, 0.30, 0.42, 0.50, 0.55, 0.585]
+    across = [0.10, 0.155, 0.145, 0.175, 0.190, 0.168, 0.10, 0.055]
+    deep = [0.09, 0.115, 0.105, 0.118, 0.112, 0.095, 0.072, 0.052]
     ring = np.arange(sides + 4) * 2 * np.pi / (sides + 4)
     body = [
         hip + spine * s + np.stack([d * np.cos(ring), w * np.sin(ring), 0 * ring], -1)

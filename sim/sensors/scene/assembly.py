@@ -9,8 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sim.sensors.jit import SERIAL
-from sim.sensors.mesh import Builder, Geometry, Mesh
-from sim.sensors.raster import View
+from sim.sensors.mesh import Geometry, Mesh
+from sim.sensors.records import INSTANCE, LookBook
+from sim.sensors.view import View
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -106,51 +107,60 @@ def _count_up(begin: NDArray[np.int64], end: NDArray[np.int64], out: I32) -> Non
             n += 1
 
 
-def assemble(parts: Collector) -> tuple[Static, Mesh]:
-    """Sort everything into cells; also the same triangles with their looks."""
-    levels: list[Mesh] = []
-    for level in range(LEVELS):
-        builder = Builder()
-        if level == 0:
-            for mesh in parts.solid:
-                builder.put(mesh, np.eye(3, 4))
-        else:
-            for mesh, matrix, number in parts.props[level - 1]:
-                builder.put(mesh, matrix, number)
-        levels.append(builder.build())
-    offset = np.cumsum([0, *(len(m.position) for m in levels)])
-    position = np.concatenate([m.position for m in levels])
-    normal = np.concatenate([m.normal for m in levels])
-    face = np.concatenate([m.face + np.int32(o) for m, o in zip(levels, offset)])
-    which = np.repeat(np.arange(LEVELS), [m.size for m in levels])
-    corners = position[face]
-    middle = corners.mean(1)
-    # a prop must not be torn apart by a cell's border: its triangles go where its instance's first triangle is
-    instance = np.concatenate([m.instance for m in levels])
-    anchor = middle[:, :2].copy()
-    for row_level in range(1, LEVELS):
-        rows = np.flatnonzero(which == row_level)
-        if len(rows):
-            _, begins, whose = np.unique(instance[rows], return_index=True, return_inverse=True)
-            anchor[rows] = middle[rows[begins], :2][whose]
-    low = middle[:, :2].min(0)
-    cell = np.floor((anchor - low) / CELL).astype(np.int64)
-    cell = np.maximum(cell, 0)
+@njit(**SERIAL)
+def _boxes(position: F32, face: I32, place: NDArray[np.int64], low: F32, high: F32) -> None:
+    """Widen the boxes low, high [cells, 3] to hold the triangles whose cells are `place` [T]."""
+    for t in range(len(face)):
+        cell = place[t]
+        for c in range(3):
+            for a in range(3):
+                x = position[face[t, c], a]
+                low[cell, a] = min(low[cell, a], x)
+                high[cell, a] = max(high[cell, a], x)
+
+
+def assemble(parts: Collector, book: LookBook) -> tuple[Static, I32, NDArray[np.uint8]]:
+    """Sort everything into cells; also records [T, 4] (see sim.sensors.records; the groups are not yet filled in) and
+
+    semantic tags [T].
+    """
+    pieces: list[tuple[Mesh, NDArray[np.float64], int | None, int]] = [
+        (mesh, np.eye(3, 4), None, 0) for mesh in parts.solid
+    ]
+    pieces += [(*prop, 1 + level) for level in range(DETAILS) for prop in parts.props[level]]
+    v_total, t_total = (sum(n) for n in zip(*((len(p[0].position), p[0].size) for p in pieces)))
+    position, normal = np.empty((v_total, 3), np.float32), np.empty((v_total, 3), np.float32)
+    face, records = np.empty((t_total, 3), np.int32), np.empty((t_total, 4), np.int32)
+    semantic, which = np.empty(t_total, np.uint8), np.empty(t_total, np.uint8)
+    anchor = np.empty((t_total, 2), np.float32)
+    low = np.full(2, np.inf, np.float32)
+    entered: dict[int, I32] = {}
+    v = t = 0
+    for mesh, matrix, number, level in pieces:
+        corners, rows = slice(v, v + len(mesh.position)), slice(t, t + mesh.size)
+        position[corners], normal[corners] = mesh.moved(matrix)
+        face[rows] = mesh.face + np.int32(v)
+        if id(mesh) not in entered:
+            entered[id(mesh)] = book.enter(mesh)
+        records[rows, :2] = entered[id(mesh)]
+        records[rows, INSTANCE] = mesh.instance if number is None else number
+        semantic[rows], which[rows] = mesh.semantic, level
+        middle = position[face[rows]].mean(1)[:, :2]
+        low = np.minimum(low, middle.min(0, initial=np.inf))
+        # a prop must not be torn apart by a cell's border: it goes where its first triangle is
+        anchor[rows] = middle if number is None else middle[:1]
+        v, t = corners.stop, rows.stop
+    cell = np.maximum(np.floor((anchor - low) / CELL).astype(np.int64), 0)
     name = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
+    del anchor, cell
     used, place = np.unique(name, return_inverse=True)
-    order = np.lexsort((which, place))
-    key = place[order] * LEVELS + which[order]
-    first: NDArray[np.int64] = np.searchsorted(key, np.arange(len(used) * LEVELS + 1))
-    table = np.stack([first[k : k + len(used) * LEVELS : LEVELS] for k in range(LEVELS)], 1)
-    table = np.concatenate([table, first[LEVELS : len(used) * LEVELS + 1 : LEVELS][:, None]], 1)
     box_low = np.full((len(used), 3), np.inf, np.float32)
     box_high = np.full((len(used), 3), -np.inf, np.float32)
-    np.minimum.at(box_low, place, corners.min(1))
-    np.maximum.at(box_high, place, corners.max(1))
-
-    def joined(name: str) -> NDArray:
-        return np.ascontiguousarray(np.concatenate([getattr(m, name) for m in levels])[order])
-
-    mesh = Mesh(position, normal, np.ascontiguousarray(face[order]), joined("uv"), joined("material"),
-                joined("semantic"), joined("instance"), joined("color"))  # fmt: skip
-    return Static(mesh.bare(), table, box_low, box_high), mesh
+    _boxes(position, face, place, box_low, box_high)
+    key = place * LEVELS + which
+    order = np.argsort(key, kind="stable")
+    first = np.searchsorted(key[order], np.arange(len(used) * LEVELS + 1))
+    table = np.stack([first[k : k + len(used) * LEVELS : LEVELS] for k in range(LEVELS)], 1)
+    table = np.concatenate([table, first[LEVELS : len(used) * LEVELS + 1 : LEVELS][:, None]], 1)
+    static = Static(Geometry(position, normal, np.take(face, order, 0)), table, box_low, box_high)
+    return static, np.take(records, order, 0), semantic[order]

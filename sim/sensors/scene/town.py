@@ -13,7 +13,7 @@ from sim.sensors.bvh import Tree
 from sim.sensors.lights import LampGrid
 from sim.sensors.mesh import Builder
 from sim.sensors.noise import make_textures
-from sim.sensors.records import records
+from sim.sensors.records import INSTANCE, LookBook, group
 from sim.sensors.scene import ground, markings
 from sim.sensors.scene.assembly import Collector, Static, assemble
 from sim.sensors.scene.dressing import dress
@@ -27,18 +27,24 @@ I32 = NDArray[np.int32]
 class Scene:
     """A town ready to be rendered; shared by any number of cameras and lidars (they only read it).
 
-    `records` (see sim.sensors.records), `semantic` and `instance` [T] hold the static triangles, then the templates'.
-    `light_position` [S, 3]: where the traffic lights stand, in the order of the network's lights.
+    `records` [n, 4] (see sim.sensors.records, also for `looks` and `uv`) and `semantic` [n] hold the static triangles,
+    then the templates'. `light_position` [S, 3]: where the traffic lights stand, in the order of the network's lights.
     """
 
     static: Static
     templates: Templates
     lamps: LampGrid
     light_position: F32
-    records: F32
+    records: I32
+    looks: F32
+    uv: F32
     semantic: NDArray[np.uint8]
-    instance: I32
     textures: F32
+
+    @property
+    def instance(self) -> I32:
+        """[n] of the triangles of `records`: 0 for ground; the templates have numbers of their outlines instead."""
+        return self.records[:, INSTANCE]
 
     @property
     def triangles(self) -> int:
@@ -68,18 +74,22 @@ class Scene:
     def nbytes(self) -> int:
         """Bytes of the arrays that the cameras read."""
         m, t = self.static.mesh, self.templates.mesh
-        arrays = (m.position, m.normal, m.face, t.position, t.normal, t.face, self.records, self.semantic,
-                  self.instance, self.textures)  # fmt: skip
+        arrays = (m.position, m.normal, m.face, t.position, t.normal, t.face, self.records, self.looks, self.uv,
+                  self.semantic, self.textures)  # fmt: skip
         return sum(a.nbytes for a in arrays)
 
 
 def _join(parts: Collector, lamps: list[NDArray], lights: NDArray) -> Scene:
-    static, s = assemble(parts)
-    templates = make_templates()
-    t = templates.mesh
+    book = LookBook()
+    static, still, tags = assemble(parts, book)
+    templates, mesh = make_templates()
+    moving = np.concatenate([book.enter(mesh), mesh.instance[:, None], np.zeros((mesh.size, 1), np.int32)], 1)
+    looks = book.looks()
+    group(static.mesh, still, looks)
+    group(templates.mesh, moving, looks)
     return Scene(
-        static, templates, LampGrid.of(np.array(lamps, np.float32)), lights.astype(np.float32), records(s, t),
-        np.concatenate([s.semantic, t.semantic]).astype(np.uint8), np.concatenate([s.instance, t.instance]),
+        static, templates, LampGrid.of(np.array(lamps, np.float32)), lights.astype(np.float32),
+        np.concatenate([still, moving]), looks, book.uv(), np.concatenate([tags, mesh.semantic.astype(np.uint8)]),
         make_textures(),
     )  # fmt: skip
 

@@ -36,31 +36,26 @@ def cast_all(vertices, faces, draw, origin, directions, best, hit):
 def labels_of(renderer, camera, actors):
     """(semantic, instance, depth) [H, W] of what `renderer` drew last from `camera`, by brute force."""
     view = camera.view()
-    faces = renderer._face
-    moving = np.arange(renderer._statics, renderer._statics + renderer._moving, dtype=np.int32)
-    draw = np.concatenate(
-        [
-            moving,
-            np.arange(renderer._statics, dtype=np.int32)[
-                np.isin(np.arange(renderer._statics), renderer.scene.static.visible(view, 1000.0))
-            ],
-        ]
-    )
+    still, moving = renderer.scene.static.mesh, renderer._moving
+    statics = still.size
+    vertices = np.concatenate([still.position, moving.mesh.position]).astype(np.float64)
+    faces = np.concatenate([still.face, moving.mesh.face + len(still.position)])
+    draw = np.concatenate([
+        np.arange(statics, statics + moving.triangles), np.sort(renderer.scene.static.visible(view, 1000.0))
+    ])  # fmt: skip
     px = (np.arange(camera.width) + 0.5 - view.cx) / view.fx
     py = (np.arange(camera.height) + 0.5 - view.cy) / view.fy
     rays = np.stack([*np.meshgrid(px, py), np.ones((camera.height, camera.width))], -1).reshape(-1, 3)
     directions = rays @ view.rotation.astype(np.float64)
     best = np.full(len(rays), np.inf)
     hit = np.full(len(rays), -1, np.int64)
-    cast_all(
-        renderer._position.astype(np.float64), faces, draw, view.position.astype(np.float64), directions, best, hit
-    )
+    cast_all(vertices, faces, draw, view.position.astype(np.float64), directions, best, hit)
     scene = renderer.scene
-    dynamic = hit >= renderer._statics
+    dynamic = hit >= statics
     source = np.where(hit < 0, 0, hit)
-    source[dynamic] = renderer._source[hit[dynamic] - renderer._statics]
+    source[dynamic] = moving.source[hit[dynamic] - statics]
     semantic = np.where(hit < 0, 11, scene.semantic[source])
     instance = np.where(hit < 0, 0, scene.instance[source])
-    instance[dynamic] = actors.id[renderer._owner[hit[dynamic] - renderer._statics]]
+    instance[dynamic] = actors.id[moving.owner[hit[dynamic] - statics]]
     shape = (camera.height, camera.width)
     return semantic.reshape(shape), instance.reshape(shape), np.where(hit < 0, 1000.0, best).reshape(shape)

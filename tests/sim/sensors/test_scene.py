@@ -11,7 +11,7 @@ from sim.sensors.camera import Camera, Renderer
 from sim.sensors.labels import Tag
 from sim.sensors.lidar import Pose, RayCaster
 from sim.sensors.mesh import Material
-from sim.sensors.records import MATERIAL, STRIDE, UV
+from sim.sensors.records import LOOK, UV
 from sim.sensors.scene.town import scene_of
 
 FOLDER = Path(os.environ.get("THROTTLE_CARLA_MAPS", Path(__file__).parents[4] / "shared" / "maps"))
@@ -55,9 +55,9 @@ def check(network, scene):
         Tag.ROAD_LINE,
         Tag.STATIC,
     } <= tags
-    table = scene.records.reshape(-1, STRIDE)[: scene.triangles]
-    lenses = table.view(np.int32)[:, MATERIAL] == Material.SIGNAL
-    shown = set(np.unique(table[lenses][:, UV]).astype(int).tolist())
+    table = scene.records[: scene.triangles]
+    lenses = scene.looks[table[:, LOOK], 3] == Material.SIGNAL
+    shown = set(np.unique(scene.uv[table[lenses, UV], 0]).astype(int).tolist())
     assert set(range(len(tables.light_x))) <= shown
     assert scene.nbytes() < 400e6
 
