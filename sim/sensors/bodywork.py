@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
-from sim.sensors.jit import SERIAL, box, cover, f32, mix, sat, single
+from sim.sensors.jit import INNER, box, cover, f32, mix, sat, single
 
 
-@single(**SERIAL)
+@single(**INNER)
 def hull_side(outline, r, g, b, u, v, q):
     """Colour and share of paint (1: paint, 0: black plastic or a gap) at x = u, z = v."""
     h = 0.5 / q
@@ -54,7 +54,7 @@ def hull_side(outline, r, g, b, u, v, q):
     return mix(0.018, r * k, paint), mix(0.018, g * k, paint), mix(0.019, b * k, paint), paint
 
 
-@single(**SERIAL)
+@single(**INNER)
 def cabin_side(outline, u, v, q):
     """Share of glass at x = u and v (0 belt line .. 1 roof), and of the black frame around it."""
     h = 0.5 / q
@@ -75,7 +75,7 @@ def cabin_side(outline, u, v, q):
     return glass, sat(frame) * (1.0 - glass)
 
 
-@single(**SERIAL)
+@single(**INNER)
 def windscreen(u, v, q):
     """Share of glass at u (-1..1 across) and v (0..1 up)."""
     edge = 0.90 + 0.04 * (1.0 - v)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.sensors.jit import SERIAL, box, cover, f32, hash01, mix, sat, single, smooth
+from sim.sensors.jit import INNER, box, cover, f32, hash01, mix, sat, single, smooth
 from sim.sensors.noise import noise
 
 
-@single(**SERIAL)
+@single(**INNER)
 def facade(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg):
     """A storeyed wall: plaster or bricks, string courses, framed windows with curtains, lit rooms at night."""
     h0 = hash01(seed, 11, 3)
@@ -111,7 +111,7 @@ def facade(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg
     return r, g, b, nx, ny, nz, rough, f0, gloss, er, eg, eb, f32(0.0)
 
 
-@single(**SERIAL)
+@single(**INNER)
 def shop(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg):
     """A ground floor with shop windows, goods on display and a lettered sign."""
     h0 = hash01(seed, 21, 3)

@@ -11,14 +11,14 @@ import math
 
 import numpy as np
 
-from sim.sensors.jit import SERIAL, box, cover, decay, f32, hash01, mix, sat, single, smooth
+from sim.sensors.jit import INNER, box, cover, decay, f32, hash01, mix, sat, single, smooth
 from sim.sensors.noise import noise
 
 ASPHALT, MARKING, PAVING, GRASS, KERB = 1, 2, 3, 4, 15
 """Material numbers, as in sim.sensors.mesh.Material (kernels need plain constants)."""
 
 
-@single(**SERIAL)
+@single(**INNER)
 def wet_film(env, tex, x, y, level):
     """0 dry .. 1 standing water at a point of the ground."""
     dip = noise(tex, 0, x * 0.047 + 0.5, y * 0.047, level - 4.0)
@@ -26,7 +26,7 @@ def wet_film(env, tex, x, y, level):
     return max(env[15] * (0.35 + 0.35 * smooth(0.40, 0.62, dip)), puddle)
 
 
-@single(**SERIAL)
+@single(**INNER)
 def ripple(env, tex, x, y, level, film):
     """Slope (x, y) of a wet surface: grain where it is only damp, rings of drops where it rains."""
     grain = (1.0 - film) * 0.10
@@ -52,7 +52,7 @@ def ripple(env, tex, x, y, level, film):
     return sx, sy
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def asphalt(tex, x, y, tu, tv, level, fg):
     """Brightness of a road: aggregate, patches, wear in the wheel tracks, oil between them, cracks."""
     n1 = noise(tex, 0, x * 0.031, y * 0.031, level - 5.0)
@@ -68,7 +68,7 @@ def asphalt(tex, x, y, tu, tv, level, fg):
     return bright
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def paving(tex, x, y, level, fg):
     """Brightness of slabs of 75 cm with joints."""
     n2 = noise(tex, 1, x * 0.6, y * 0.6, level)
@@ -89,7 +89,7 @@ def paving(tex, x, y, level, fg):
     return bright * (1.0 - 0.45 * sat(joint))
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def ground(env, tex, m, r, g, b, x, y, z, tu, tv, level, fg):
     """Roads, markings, paving, kerbs, grass: colour, roughness, reflection of the wet film, slope of ripples."""
     rough = f32(0.85)

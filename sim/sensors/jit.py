@@ -21,6 +21,8 @@ from numba.extending import intrinsic
 f32 = np.float32
 SERIAL: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
 """A kernel on the calling thread."""
+INNER: dict[str, Any] = {**SERIAL, "_nrt": False}
+"""A kernel's helper, which makes no arrays: references to those that it is given are not counted."""
 PARALLEL: dict[str, Any] = {**SERIAL, "parallel": True}
 """A kernel whose prange shares out rows or blocks; results never depend on the number of threads."""
 
@@ -64,44 +66,44 @@ def _bits(context, x):
     return types.int32(types.float32), build
 
 
-@njit(**SERIAL)
+@njit(**INNER)
 def rough_log2(x):
     """log2 of a positive float32 within .09: its exponent and, linearly, its fraction."""
     return f32(_bits(x)) * f32(1.1920929e-7) - f32(127.0)
 
 
-@single(**SERIAL)
+@single(**INNER)
 def sat(x):
     """Clamp to 0..1."""
     return min(1.0, max(0.0, x))
 
 
-@single(**SERIAL)
+@single(**INNER)
 def mix(a, b, t):
     """a at t = 0, b at t = 1."""
     return a + (b - a) * t
 
 
-@single(**SERIAL)
+@single(**INNER)
 def smooth(a, b, x):
     """Hermite step: 0 at x = a, 1 at x = b."""
     t = min(1.0, max(0.0, (x - a) / (b - a)))
     return t * t * (3.0 - 2.0 * t)
 
 
-@single(**SERIAL)
+@single(**INNER)
 def box(x, a, b, w):
     """The share of [x - w, x + w] that lies in [a, b]: an interval's indicator filtered over a pixel's footprint."""
     return min(1.0, max(0.0, (min(x + w, b) - max(x - w, a)) / (2.0 * w)))
 
 
-@single(**SERIAL)
+@single(**INNER)
 def cover(x, a, b, w, inverse):
     """`box` with `inverse` = 1 / (2 w): one division for all intervals of a footprint."""
     return min(1.0, max(0.0, (min(x + w, b) - max(x - w, a)) * inverse))
 
 
-@single(**SERIAL)
+@single(**INNER)
 def decay(x):
     """exp(-x) of x >= 0 within 1e-4, without a call of the C library."""
     t = 1.0 + x * (0.125 + x * (0.0078125 + x * 0.00032552))
@@ -110,7 +112,7 @@ def decay(x):
     return 1.0 / (t * t)
 
 
-@njit(**SERIAL)
+@njit(**INNER)
 def hash01(a, b, c):
     """A number in [0, 1) from three integers."""
     h = (np.uint32(a) * np.uint32(374761393) + np.uint32(b) * np.uint32(668265263)) & np.uint32(0xFFFFFFFF)
@@ -120,7 +122,7 @@ def hash01(a, b, c):
     return f32(h & np.uint32(0xFFFFFF)) * f32(1.0 / 16777216.0)
 
 
-@single(**SERIAL)
+@single(**INNER)
 def unit(x, y, z):
     """The vector scaled to length 1 (0 stays 0)."""
     k = 1.0 / math.sqrt(x * x + y * y + z * z + 1e-20)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from sim.sensors.jit import PARALLEL, SERIAL, f32, unit
+from sim.sensors.jit import INNER, PARALLEL, f32, unit
 
 FAR = 1000.0
 """Depth of the sky and the end of CARLA's depth encoding, metres."""
@@ -65,7 +65,7 @@ PALETTE: NDArray[np.uint8] = np.array(
 """[29, 3] RGB of each tag, CARLA's CityScapesPalette."""
 
 
-@njit(forceinline=True, **SERIAL)
+@njit(forceinline=True, **INNER)
 def plane_depth(vertices, faces, tid, rot, pos, px, py):
     """Camera-space depth at which the ray (px, py, 1) meets the triangle's plane, kept within the triangle's depths."""
     i = faces[tid, 0]
@@ -94,7 +94,7 @@ def plane_depth(vertices, faces, tid, rot, pos, px, py):
     return min(max(t, max(min(za, min(zu, zv)), f32(0))), max(za, max(zu, zv)))
 
 
-@njit(forceinline=True, **SERIAL)
+@njit(forceinline=True, **INNER)
 def barycentric(vertices, faces, tid, x, y, z):
     """Weights of the 2nd and 3rd corner at a point of the triangle's plane, kept inside the triangle."""
     i = faces[tid, 0]
@@ -125,7 +125,7 @@ def barycentric(vertices, faces, tid, x, y, z):
     return a, b
 
 
-@njit(**SERIAL)
+@njit(**INNER)
 def _normal(vertices, normals, faces, tid, x, y, z):
     """The unit normal at a point of a triangle's plane."""
     a, b = barycentric(vertices, faces, tid, x, y, z)

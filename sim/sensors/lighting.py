@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import math
 
-from sim.sensors.jit import SERIAL, f32, sat, single, unit
+from sim.sensors.jit import INNER, f32, sat, single, unit
 from sim.sensors.lights import head_light, lamp_light
 from sim.sensors.shadows import sunlight
 from sim.sensors.sky import reflection
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def lighting(env, tex, occlusion, r, g, b, x, y, z, dx, dy, dz, distance, nx, ny, nz, gx, gy, gz, rough, f0, gloss, er,
              eg, eb, wrap, own, tilt_x, tilt_y, wet, near, far, moving, busy, light, lamps, l_origin, l_size, l_first,
              l_items, heads, head_count):  # fmt: skip

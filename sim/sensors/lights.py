@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.sensors.actors import Actors, rotations
-from sim.sensors.jit import SERIAL, sat, single, smooth
+from sim.sensors.jit import INNER, sat, single, smooth
 from sim.sensors.meshes.vehicles import DESIGNS, TRUCK_CAB, Body
 
 F32 = NDArray[np.float32]
@@ -52,7 +52,7 @@ class LampGrid:
         return LampGrid(p, origin.astype(np.float32), size, np.array(first, np.int32), np.array(items, np.int32))
 
 
-@single(**SERIAL)
+@single(**INNER)
 def lamp_light(lamps, origin, size, first, items, power, x, y, z, nx, ny, nz):
     """Irradiance (one number; the colour is the caller's) of street lamps at a point with a normal."""
     i = int((x - origin[0]) / 16.0)
@@ -79,7 +79,7 @@ def lamp_light(lamps, origin, size, first, items, power, x, y, z, nx, ny, nz):
     return total * power
 
 
-@single(**SERIAL)
+@single(**INNER)
 def head_light(heads, count, x, y, z, nx, ny, nz):
     """Irradiance of head lamps (rows x, y, z and unit direction of the beam) at a point with a normal."""
     total = np.float32(0.0)

@@ -14,7 +14,7 @@ import numpy as np
 from sim.sensors.bodywork import cabin_side, hull_side, windscreen
 from sim.sensors.facade import facade, shop
 from sim.sensors.ground_look import ASPHALT, GRASS, KERB, ground
-from sim.sensors.jit import SERIAL, box, f32, mix, sat, single, unit
+from sim.sensors.jit import INNER, box, f32, mix, sat, single, unit
 from sim.sensors.noise import noise
 from sim.sensors.signs import sign_face
 
@@ -23,7 +23,7 @@ SHOP, SIGNAL, LAMP, STREET_LAMP, BODY_SIDE, CABIN_SIDE, WINDSCREEN, SIGN, CONCRE
 """Material numbers, as in sim.sensors.mesh.Material (kernels need plain constants)."""
 
 
-@single(**SERIAL)
+@single(**INNER)
 def _lamp_power(bit, bits, night):
     """How bright a vehicle's lamp is: off, tail light, or lit."""
     if (bits >> bit) & 1:
@@ -33,7 +33,7 @@ def _lamp_power(bit, bits, night):
     return f32(0.0)
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def appearance(env, tex, m, seed, who, paints, lamp_bits, signals, outlines, r, g, b, x, y, z, nx, ny, nz, tu, tv, cosv,
                level, fg):  # fmt: skip
     """The surface's tuple, then its share of ambient light, slope (x, y) of its wet film, and what share it has of one.

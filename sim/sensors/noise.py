@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.sensors.jit import SERIAL, f32, single
+from sim.sensors.jit import INNER, f32, single
 
 SIDE = 256
 LEVELS = 8
@@ -52,7 +52,7 @@ def make_textures() -> NDArray[np.float32]:
     return out.ravel()
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def noise(textures, layer, u, v, level):
     """Bilinear sample at (u, v) (one tile is 1 x 1) of the mip level; about 0..1 with mean .5."""
     m = min(max(int(level), 0), 7)

@@ -16,9 +16,11 @@ from sim.sensors.jit import f32, single
 
 VECTOR = {"cache": True, "error_model": "numpy", "nogil": True, "fastmath": {"arcp", "nsz", "nnan"}}
 """No value here is ever not a number, which lets the least of 16 numbers be found by vector instructions."""
+INNER = {**VECTOR, "_nrt": False}
+"""As in sim.sensors.jit."""
 
 
-@single(forceinline=True, **VECTOR)
+@single(forceinline=True, **INNER)
 def _enter(ray, lx, ly, lz, hx, hy, hz):
     """The least distance at which a ray of the packet enters a box before its nearest hit; 1e30 when all miss."""
     best = f32(1e30)
@@ -36,7 +38,7 @@ def _enter(ray, lx, ly, lz, hx, hy, hz):
     return best
 
 
-@single(forceinline=True, **VECTOR)
+@single(forceinline=True, **INNER)
 def _reach(ray):
     """The farthest of the packet's nearest hits."""
     far = f32(0.0)
@@ -45,7 +47,7 @@ def _reach(ray):
     return far
 
 
-@single(forceinline=True, **VECTOR)
+@single(forceinline=True, **INNER)
 def _triangle(ray, corners, q):
     """Shorten the rays that hit triangle `q` of the leaves."""
     c = np.uint32(q) * np.uint32(9)
@@ -83,7 +85,7 @@ def _triangle(ray, corners, q):
         ray[160 + k] = number if ok else ray[160 + k]
 
 
-@single(forceinline=True, **VECTOR)
+@single(forceinline=True, **INNER)
 def _descend(nodes, children, k, ray, stack, entry, top):
     """Push the children of node k that a ray enters, the nearest last; returns the new top."""
     row = np.uint32(k) * np.uint32(24)
@@ -107,7 +109,7 @@ def _descend(nodes, children, k, ray, stack, entry, top):
     return top
 
 
-@single(**VECTOR)
+@single(**INNER)
 def nearest(nodes, children, corners, root, ray, stack, entry):
     """Update distance and hit (the place in the leaves) of each ray that hits a triangle before its nearest hit."""
     stack[0] = root
@@ -128,7 +130,7 @@ def nearest(nodes, children, corners, root, ray, stack, entry):
         far = _reach(ray)
 
 
-@single(forceinline=True, **VECTOR)
+@single(forceinline=True, **INNER)
 def _invert(ray):
     """Fill the rows of inverse directions."""
     for k in range(48):

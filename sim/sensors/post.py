@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from sim.sensors.jit import PARALLEL, SERIAL, f32, hash01, mix, sat, single, smooth
+from sim.sensors.jit import INNER, PARALLEL, f32, hash01, mix, sat, single, smooth
 
 TAPS = 9
 BLOOM_RADIUS = 6
@@ -151,7 +151,7 @@ def tone_curve(gamma: float = 2.2) -> NDArray[np.float32]:
     return (y * 255).astype(np.float32)
 
 
-@single(**SERIAL)
+@single(**INNER)
 def _rain(env, u, v, pitch):
     """Share of a streak of rain at (u, v) focal lengths from the picture's centre: three layers of lines."""
     total = f32(0.0)

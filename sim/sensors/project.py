@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from sim.sensors.jit import PARALLEL, SERIAL, f32
+from sim.sensors.jit import INNER, PARALLEL, f32
 
 BLOCKS = 16
 """Parts that the triangles of a drawing are cut into; results must not depend on the number of threads."""
 
 
-@njit(forceinline=True, **SERIAL)
+@njit(forceinline=True, **INNER)
 def _missed(ax, ay, bx, by, cx, cy, sw, sh, fine):
     """Whether no sample can lie in a projected triangle: they are at k + 1/2, and pixel centres (`fine`) at 2 k + 1."""
     margin = f32(1e-3)  # edges are interpolated, and must not lose a sample that they own by rounding
@@ -37,7 +37,7 @@ def _missed(ax, ay, bx, by, cx, cy, sw, sh, fine):
     )
 
 
-@njit(forceinline=True, **SERIAL)
+@njit(forceinline=True, **INNER)
 def _seen_from(rot, x, y, z):
     """A point relative to the camera, along its axes."""
     return (
@@ -47,7 +47,7 @@ def _seen_from(rot, x, y, z):
     )
 
 
-@njit(forceinline=True, **SERIAL)
+@njit(forceinline=True, **INNER)
 def _corners(vertices, faces, row, rot, pos):
     """The corners of a triangle along the camera's axes."""
     at = np.uint32(row)
@@ -60,7 +60,7 @@ def _corners(vertices, faces, row, rot, pos):
     return ax, ay, az, bx, by, bz, cx, cy, cz
 
 
-@njit(forceinline=True, **SERIAL)
+@njit(forceinline=True, **INNER)
 def _emit(k, shape, span, ax, ay, bx, by, cx, cy, pa, pb, pc, wlo, whi, tid, sh):
     """Store a projected triangle at row k unless it is seen from its edge; returns 1 if stored."""
     if (bx - ax) * (cy - ay) == (cx - ax) * (by - ay):
@@ -92,7 +92,7 @@ def _emit(k, shape, span, ax, ay, bx, by, cx, cy, pa, pb, pc, wlo, whi, tid, sh)
     return 1
 
 
-@njit(forceinline=True, **SERIAL)
+@njit(forceinline=True, **INNER)
 def _clip(q, n, x0, y0, z0, x1, y1, z1, near, fx, fy, cx, cy):
     """Append to the outline q [4, 2] what an edge that begins in front of the near plane or crosses it adds to it;
 

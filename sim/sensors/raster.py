@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from sim.sensors.jit import PARALLEL, SERIAL, f32
+from sim.sensors.jit import INNER, PARALLEL, f32
 from sim.sensors.mesh import Geometry
 from sim.sensors.project import BLOCKS, project
 from sim.sensors.view import View
@@ -49,7 +49,7 @@ def _bin(span, kept, size, bands, start, items):
     return s
 
 
-@njit(forceinline=True, **SERIAL)
+@njit(forceinline=True, **INNER)
 def _fill(shape, k, tid, first, last, off, step, width, inverse, named, ids):
     """Fill rows first..last of one triangle; sample i of a row lies at off + step i (both axes). `named`: fill ids."""
     ax = shape[k, 0]

@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from sim.sensors.jit import PARALLEL, SERIAL, decay, f32, mix, single, unit
+from sim.sensors.jit import INNER, PARALLEL, decay, f32, mix, single, unit
 from sim.sensors.sky import fog, sky
 from sim.sensors.surface import U3, U4, surface
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def _backdrop(px, py, cam, rot, env, tex):
     """The sky behind a pixel, in the haze of the horizon."""
     vx = (px - cam[5]) * cam[7]
@@ -34,7 +34,7 @@ def _backdrop(px, py, cam, rot, env, tex):
     return r, g, b
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def _distinct(ids, x, y, statics, source, owner, record, which, group, who, count, mean_x, mean_y):
     """Sort the 2 x 2 samples of a pixel into surfaces; returns their number.
 

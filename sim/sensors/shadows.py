@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from sim.sensors.jit import PARALLEL, SERIAL, f32, single
+from sim.sensors.jit import INNER, PARALLEL, f32, single
 from sim.sensors.mesh import Geometry
 from sim.sensors.parts import Posed
 from sim.sensors.raster import BAND, Raster, Scratch
@@ -27,7 +27,7 @@ STEP = 16.0
 TILE = BAND
 
 
-@single(**SERIAL)
+@single(**INNER)
 def _tent(depth, u, v, z):
     """Lit share of a 4 x 4 neighbourhood with tent weights; `depth` holds minus the depth (more is nearer the sun)."""
     rows, columns = depth.shape
@@ -60,7 +60,7 @@ def _tent(depth, u, v, z):
     return lit * (1.0 / 9.0)
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def sunlight(near, far, moving, busy, light, x, y, z, slope):
     """Share of the sun that reaches a point. `light` [5, 3]: three rows of the sun's basis, centre, pixels per metre.
 

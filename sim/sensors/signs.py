@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from sim.sensors.jit import SERIAL, box, f32, mix, sat, single
+from sim.sensors.jit import INNER, box, f32, mix, sat, single
 
 
-@single(**SERIAL)
+@single(**INNER)
 def sign_face(kind, value, u, v, q):
     """Colour of a sign at (u, v) in -1..1 with footprint q."""
     d = math.sqrt(u * u + v * v)
@@ -67,7 +67,7 @@ def sign_face(kind, value, u, v, q):
     return mix(r, 0.02, figure), mix(g, 0.02, figure), mix(b, 0.02, figure)
 
 
-@single(**SERIAL)
+@single(**INNER)
 def seven(digit, u, v, q):
     """Ink of a digit made of seven bars in -1..1 x -1..1."""
     bars = (0x77, 0x24, 0x5D, 0x6D, 0x2E, 0x6B, 0x7B, 0x25, 0x7F, 0x6F)[digit]

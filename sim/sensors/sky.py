@@ -7,11 +7,11 @@ import math
 
 import numpy as np
 
-from sim.sensors.jit import SERIAL, decay, f32, hash01, sat, single, smooth
+from sim.sensors.jit import INNER, decay, f32, hash01, sat, single, smooth
 from sim.sensors.noise import noise
 
 
-@single(**SERIAL)
+@single(**INNER)
 def sky(env, textures, x, y, z, clouds):
     """Radiance from direction (x, y, z)."""
     h = max(z, 0.0)
@@ -73,7 +73,7 @@ def sky(env, textures, x, y, z, clouds):
     return r + env[3] * glow, g + env[4] * glow, b + env[5] * glow
 
 
-@single(**SERIAL)
+@single(**INNER)
 def reflection(env, textures, x, y, z):
     """What a smooth surface mirrors: sky above, a band of dim streetscape at the horizon, ground below."""
     r, g, b = sky(env, textures, x, y, max(z, 0.02), False)
@@ -91,7 +91,7 @@ def reflection(env, textures, x, y, z):
     return r + (gr - r) * low, g + (gg - g) * low, b + (gb - b) * low
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def fog(env, r, g, b, cz, z, distance, x, y, dz):
     """Exponential height fog between the camera (height cz, its own share of it env[27]) and a point (height z) in
 

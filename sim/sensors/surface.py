@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from sim.sensors.jit import SERIAL, f32, rough_log2, sat, single, unit
+from sim.sensors.jit import INNER, f32, rough_log2, sat, single, unit
 from sim.sensors.lighting import lighting
 from sim.sensors.materials import appearance
 
@@ -16,7 +16,7 @@ U1, U2, U3, U4, U5, U6 = (np.uint32(k) for k in range(1, 7))
 """Places in vertices, in records (see sim.sensors.records) and in the tables that they point into."""
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def _triangle(position, face, row):
     """Where the corners of a triangle begin in `position`, its first corner, and the edges to the two others."""
     at = np.uint32(row) * U3
@@ -30,7 +30,7 @@ def _triangle(position, face, row):
             position[k] - x, position[k + U1] - y, position[k + U2] - z)  # fmt: skip
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def _bend(normal, i, j, k, u, v):
     """The corners' normals in between."""
     w = 1.0 - u - v
@@ -41,7 +41,7 @@ def _bend(normal, i, j, k, u, v):
     )
 
 
-@single(forceinline=True, **SERIAL)
+@single(forceinline=True, **INNER)
 def surface(tid, px, py, occlusion, cam, rot, env, tex, position, normal, face, statics, m_position, m_normal, m_face,
             source, owner, record, looks, uvs, paints, lamp_bits, signals, outlines, near, far, moving, busy, light,
             lamps, l_origin, l_size, l_first, l_items, heads, head_count):  # fmt: skip

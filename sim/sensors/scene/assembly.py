@@ -1,5 +1,6 @@
 """A scene as flat arrays: static triangles in square cells, with levels of detail."""
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -48,27 +49,19 @@ class Static:
 
     def visible(self, view: View, far: float) -> I32:
         """Ids of the triangles that may be seen: cells that touch the view's cone, at their level of detail."""
-        outside = np.zeros(len(self.low), bool)
-        corners = np.stack(
-            [np.where([(k >> a) & 1 for a in range(3)], self.high, self.low) for k in range(8)], 1
-        )  # [cells, 8, 3]
-        local = (corners - view.position) @ view.rotation.T
-        left, right = view.cx / view.fx, (view.width - view.cx) / view.fx
-        top, bottom = view.cy / view.fy, (view.height - view.cy) / view.fy
-        x, y, z = local[..., 0], local[..., 1], local[..., 2]
-        if view.orthographic:
-            outside |= (x > right).all(1) | (-x > left).all(1) | (y > bottom).all(1) | (-y > top).all(1)
-        else:
-            outside |= (z < view.near).all(1) | (z > far).all(1) | (x > right * z).all(1) | (-x > left * z).all(1)
-            outside |= (y > bottom * z).all(1) | (-y > top * z).all(1)
-        gap = np.maximum(np.maximum(self.low - view.position, view.position - self.high), 0)
-        distance = np.linalg.norm(gap, axis=1)
+        distance, seen = np.empty(len(self.low), np.float32), np.empty(len(self.low), np.bool_)
+        edges = (view.cx / view.fx, (view.width - view.cx) / view.fx, view.cy / view.fy,
+                 (view.height - view.cy) / view.fy)  # fmt: skip
+        _look(
+            self.low, self.high, view.rotation, view.position, *(np.float32(v) for v in (*edges, view.near, far)),
+            view.orthographic, distance, seen,
+        )  # fmt: skip
         if view.orthographic:
             level = np.full(len(distance), 2)
         else:
             detail = detail_of(view)
             level = np.where(distance < DETAIL_NEAR * detail, 1, np.where(distance < DETAIL_MIDDLE * detail, 2, 3))
-        keep = np.flatnonzero(~outside)
+        keep = np.flatnonzero(seen)
         begin = [self.first[keep, 0]]
         end = [self.first[keep, 1]]
         near = keep if view.orthographic else keep[distance[keep] < PROP_RANGE]
@@ -96,6 +89,38 @@ def ranges(begin: NDArray[np.int64], end: NDArray[np.int64]) -> I32:
     out = np.empty(int(np.maximum(end - begin, 0).sum()), np.int32)
     _count_up(begin, end, out)
     return out
+
+
+@njit(**SERIAL)
+def _look(low, high, rot, pos, left, right, top, bottom, near, far, ortho, distance, seen):
+    """Fill in, of boxes low, high [cells, 3], their distance from `pos` and whether they may be seen.
+
+    `left` .. `bottom`: the picture's edges at depth 1, or in metres of an orthographic view.
+    """
+    beyond = np.empty(6, np.int64)
+    for k in range(len(low)):
+        square = np.float32(0)
+        for a in range(3):
+            gap = max(max(low[k, a] - pos[a], pos[a] - high[k, a]), np.float32(0))
+            square += gap * gap
+        distance[k] = np.sqrt(square)
+        # how many of its corners lie beyond each edge
+        beyond[:] = 0
+        for corner in range(8):
+            x = (high[k, 0] if corner & 1 else low[k, 0]) - pos[0]
+            y = (high[k, 1] if corner & 2 else low[k, 1]) - pos[1]
+            z = (high[k, 2] if corner & 4 else low[k, 2]) - pos[2]
+            u = rot[0, 0] * x + rot[0, 1] * y + rot[0, 2] * z
+            v = rot[1, 0] * x + rot[1, 1] * y + rot[1, 2] * z
+            w = rot[2, 0] * x + rot[2, 1] * y + rot[2, 2] * z
+            scale = np.float32(1) if ortho else w
+            beyond[0] += u > right * scale
+            beyond[1] += -u > left * scale
+            beyond[2] += v > bottom * scale
+            beyond[3] += -v > top * scale
+            beyond[4] += not ortho and w < near
+            beyond[5] += not ortho and w > far
+        seen[k] = beyond.max() < 8
 
 
 @njit(**SERIAL)
