@@ -1,6 +1,6 @@
 """Draws the pictures of docs/images: every shipped town, three views in five weathers, and one view by every sensor.
 
-python docs/contact_sheet.py [TOWN ...]
+python docs/contact_sheet.py [TOWN ...], each a shipped town or an .xodr file.
 """
 
 from __future__ import annotations
@@ -47,20 +47,21 @@ def draw(town: str) -> None:
     rows = []
     for view in VIEWS:
         pictures = []
-        for name in WEATHERS:
-            stage.weather = Weather.named(name)
+        for weather in WEATHERS:
+            stage.weather = Weather.named(weather)
             camera = stage.aim(view, vehicle, Camera(width=640, height=360))
             pictures.append(small(stage.picture(camera, hide=vehicle if view == "driver" else -1), 400))
         rows.append(np.hstack(pictures))
-    save_picture(IMAGES / f"{town.lower()}.jpg", np.vstack(rows))
+    name = Path(town).stem.lower()
+    save_picture(IMAGES / f"{name}.jpg", np.vstack(rows))
     stage.weather = Weather.named("ClearNoon")
     camera = stage.aim("driver", vehicle, Camera(width=640, height=360))
     pictures = [small(stage.picture(camera, sensor, hide=vehicle), 480) for sensor in SENSORS]
-    save_picture(IMAGES / f"{town.lower()}-sensors.jpg", np.vstack([np.hstack(pictures[:3]), np.hstack(pictures[3:])]))
-    for name in ("ClearNoon", "HardRainNight") if town == "Gridley" else ():
-        stage.weather = Weather.named(name)
+    save_picture(IMAGES / f"{name}-sensors.jpg", np.vstack([np.hstack(pictures[:3]), np.hstack(pictures[3:])]))
+    for weather in ("ClearNoon", "HardRainNight") if town == "Gridley" else ():
+        stage.weather = Weather.named(weather)
         big = stage.picture(replace(camera, width=1280, height=720), hide=vehicle)
-        save_picture(IMAGES / f"{town.lower()}-{name.lower()}.jpg", big)
+        save_picture(IMAGES / f"{name}-{weather.lower()}.jpg", big)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,13 @@ def rough_log2(x):
     return f32(_bits(x)) * f32(1.1920929e-7) - f32(127.0)
 
 
+@njit(**INNER)
+def shuffled(i, n):
+    """Even numbers of 0 .. n - 1, then the odd ones: shared out in halves, each covers the whole of a picture."""
+    half = (n + 1) // 2
+    return i * 2 if i < half else (i - half) * 2 + 1
+
+
 @single(**INNER)
 def sat(x):
     """Clamp to 0..1."""

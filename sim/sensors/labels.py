@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from sim.sensors.jit import INNER, PARALLEL, f32, unit
+from sim.sensors.jit import INNER, PARALLEL, f32, shuffled, unit
 
 FAR = 1000.0
 """Depth of the sky and the end of CARLA's depth encoding, metres."""
@@ -148,7 +148,8 @@ def label_pass(ids, vertices, faces, statics, m_vertices, m_faces, source, owner
     Triangles from number `statics` on are moving ones, with vertices of their own (as in all kernels).
     """
     height, width = ids.shape
-    for y in prange(height):
+    for row in prange(height):
+        y = shuffled(row, height)
         py = (f32(y) + f32(0.5) - lens[3]) / lens[1]
         for x in range(width):
             tid = ids[y, x]
@@ -163,17 +164,17 @@ def label_pass(ids, vertices, faces, statics, m_vertices, m_faces, source, owner
                 instances[y, x] = record[tid, 2]
                 depth[y, x] = plane_depth(vertices, faces, tid, rot, pos, px, py)
             else:
-                row = tid - statics
-                semantic[y, x] = tag[source[row]]
-                instances[y, x] = actor_ids[owner[row]]
-                depth[y, x] = plane_depth(m_vertices, m_faces, row, rot, pos, px, py)
+                semantic[y, x] = tag[source[tid - statics]]
+                instances[y, x] = actor_ids[owner[tid - statics]]
+                depth[y, x] = plane_depth(m_vertices, m_faces, tid - statics, rot, pos, px, py)
 
 
 @njit(**PARALLEL)
 def normal_pass(ids, depth, vertices, normals, faces, statics, m_vertices, m_normals, m_faces, rot, pos, lens, out):
     """Fill out [H, W, 3] with unit surface normals in world axes that face the camera; 0 for the sky."""
     height, width = ids.shape
-    for y in prange(height):
+    for row in prange(height):
+        y = shuffled(row, height)
         py = (f32(y) + f32(0.5) - lens[3]) / lens[1]
         for x in range(width):
             tid = ids[y, x]
@@ -206,7 +207,8 @@ def flow_pass(ids, depth, statics, owner, motion, rot, pos, rot0, pos0, lens, ou
     point of an actor to where that point was at the last frame; `rot0`, `pos0` the camera then.
     """
     height, width = ids.shape
-    for y in prange(height):
+    for row in prange(height):
+        y = shuffled(row, height)
         py = (f32(y) + f32(0.5) - lens[3]) / lens[1]
         for x in range(width):
             tid = ids[y, x]

@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from sim.sensors.jit import INNER, PARALLEL, f32, hash01, mix, sat, single, smooth
+from sim.sensors.jit import INNER, PARALLEL, f32, hash01, mix, sat, shuffled, single, smooth
 
 TAPS = 9
 BLOOM_RADIUS = 6
@@ -41,7 +41,8 @@ def occlude(inverse, ids, cam, pattern, out):
     bx = (0.25 - cam[5]) / fx
     by = (0.25 - cam[6]) / fy
     reach = f32(0.9)
-    for yy in prange(rows):
+    for row in prange(rows):
+        yy = shuffled(row, rows)
         for xx in range(columns):
             sy = yy * 4 + 1
             sx = xx * 4 + 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from sim.sensors.jit import INNER, PARALLEL, f32
+from sim.sensors.jit import INNER, PARALLEL, f32, shuffled
 
 BLOCKS = 16
 """Parts that the triangles of a drawing are cut into; results must not depend on the number of threads."""
@@ -125,7 +125,8 @@ def project(vertices, faces, statics, m_vertices, m_faces, draw, rot, pos, fx, f
     right = (sw - cx) / fx
     top = cy / fy
     bottom = (sh - cy) / fy
-    for b in prange(BLOCKS):
+    for part in prange(BLOCKS):
+        b = shuffled(part, BLOCKS)
         row = b * size * 2
         q = np.empty((4, 2), np.float32)
         for at in range(b * size, min(count, (b + 1) * size)):

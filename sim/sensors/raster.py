@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from sim.sensors.jit import INNER, PARALLEL, f32
+from sim.sensors.jit import INNER, PARALLEL, f32, shuffled
 from sim.sensors.mesh import Geometry
 from sim.sensors.project import BLOCKS, project
 from sim.sensors.view import View
@@ -99,9 +99,7 @@ def _raster(shape, span, start, items, bands, fine, inverse, named, ids, inverse
     """
     height, width = inverse.shape
     for rr in prange(bands):
-        # interleave bands, so that each thread's share covers the whole picture
-        half = (bands + 1) // 2
-        r = rr * 2 if rr < half else (rr - half) * 2 + 1
+        r = shuffled(rr, bands)
         if clean[r] and start[r] == start[r + 1]:
             continue
         clean[r] = start[r] == start[r + 1]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from sim.sensors.jit import INNER, PARALLEL, decay, f32, mix, single, unit
+from sim.sensors.jit import INNER, PARALLEL, decay, f32, mix, shuffled, single, unit
 from sim.sensors.sky import fog, sky
-from sim.sensors.surface import U3, U4, surface
+from sim.sensors.surface import FACT, U3, U4, grasp, surface
 
 
 @single(forceinline=True, **INNER)
@@ -83,15 +83,18 @@ def shade(ids, occlusion, cam, rot, env, tex, position, normal, face, statics, m
     share of the mirror image, slope x, slope y."""
     height, width, _ = out.shape
     for row in prange(height):
-        # interleave rows, so that each thread's share covers the whole picture
-        half = (height + 1) // 2
-        y = row * 2 if row < half else (row - half) * 2 + 1
+        y = shuffled(row, height)
         which = np.empty(4, np.int32)
         group = np.empty(4, np.int32)
         who = np.empty(4, np.int32)
         count = np.empty(4, np.int32)
         mean_x = np.empty(4, np.float32)
         mean_y = np.empty(4, np.float32)
+        fact = np.empty(FACT, np.float32)
+        known = np.int32(-1)
+        material = np.int32(0)
+        seed = np.int32(0)
+        actor = np.int32(-1)
         for x in range(width):
             t = ids[2 * y, 2 * x]
             if t == ids[2 * y, 2 * x + 1] and t == ids[2 * y + 1, 2 * x] and t == ids[2 * y + 1, 2 * x + 1]:
@@ -117,11 +120,15 @@ def shade(ids, occlusion, cam, rot, env, tex, position, normal, face, statics, m
                 if t < 0:
                     r, g, b = _backdrop(mean_x[k], mean_y[k], cam, rot, env, tex)
                 else:
+                    if t != known:  # neighbours see the same triangle
+                        material, seed, actor = grasp(
+                            fact, t, cam, position, normal, face, statics, m_position, m_normal, m_face, source, owner,
+                            record, looks, uvs)  # fmt: skip
+                        known = t
                     r, g, b, wx, wy, wz, distance, mk, mx, my = surface(
-                        t, mean_x[k], mean_y[k], ao, cam, rot, env, tex, position, normal, face, statics, m_position,
-                        m_normal, m_face, source, owner, record, looks, uvs, paints, lamp_bits, signals, outlines,
-                        near, far, moving, busy, light, lamps, l_origin, l_size, l_first, l_items, heads,
-                        head_count)  # fmt: skip
+                        fact, material, seed, actor, mean_x[k], mean_y[k], ao, cam, rot, env, tex, paints, lamp_bits,
+                        signals, outlines, near, far, moving, busy, light, lamps, l_origin, l_size, l_first, l_items,
+                        heads, head_count)  # fmt: skip
                     il = 1.0 / distance
                     r, g, b = fog(
                         env, r, g, b, cam[2], wz, distance, (wx - cam[0]) * il, (wy - cam[1]) * il, (wz - cam[2]) * il

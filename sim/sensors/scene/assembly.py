@@ -20,6 +20,8 @@ CELL = 32.0
 DETAIL_NEAR, DETAIL_MIDDLE = 42.0, 120.0
 """Distance of a cell's box up to which props show their finest and middle form, metres."""
 PROP_RANGE = 420.0
+FINE_MAP = 4.0
+"""Pixels per metre of a map from which on it shows props in their middle form; coarser ones show the coarse form."""
 DETAILS = 3
 LEVELS = 1 + DETAILS
 """Per cell: what is always drawn, then props in fine, middle and coarse form."""
@@ -57,7 +59,7 @@ class Static:
             view.orthographic, distance, seen,
         )  # fmt: skip
         if view.orthographic:
-            level = np.full(len(distance), 2)
+            level = np.full(len(distance), 2 if view.fx > FINE_MAP else 3)
         else:
             detail = detail_of(view)
             level = np.where(distance < DETAIL_NEAR * detail, 1, np.where(distance < DETAIL_MIDDLE * detail, 2, 3))
