@@ -29,8 +29,8 @@ whole report (HTML, and every run as CSV) in [studies/](studies). Where other wo
 long; steps, seeds and scores do not depend on that. The trainings are short: they answer for their length, not for
 policies trained to the end. `python tools/studies.py runs` writes this page.
 
-`sensor-glitches` was run twice. Seeds 0 to 4 gave +41 points for clipping at p .063, which decides nothing; so ten fresh
-seeds were run, and these alone are shown and counted.
+`sensor-glitches` was run twice. Seeds 0 to 4 gave +41 points for clipping at p .063, which decides nothing; so ten
+fresh seeds were run, and these alone are shown and counted.
 
 Sensor glitches in a regression: [clipping-experiments.md](clipping-experiments.md#glitches).
 """
