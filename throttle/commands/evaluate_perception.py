@@ -148,7 +148,7 @@ def _tables(result: Evaluation) -> list[tuple[str, dict[str, dict[str, float]]]]
     for name, table in (("light", result.lights), ("sign", result.signs), ("binding", result.binding)):
         said = sorted({s for row in table.values() for s in row})
         found.append(
-            (f"true {name}, told as", {true: {s: float(row.get(s, 0)) for s in said} for true, row in table.items()})
+            (f"true {name}, told as", {true: {s: row.get(s, 0) for s in said} for true, row in table.items()})
         )
     return [(title, table) for title, table in found if table]
 
@@ -184,6 +184,8 @@ def _table(title: str, table: dict[str, dict[str, float]]) -> Any:
 
 
 def _figure(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
     if math.isnan(value):
         return "-"
     return f"{value:.0f}" if value == round(value) and abs(value) != 1 else f"{value:.3f}"
