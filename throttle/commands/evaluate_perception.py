@@ -147,9 +147,7 @@ def _tables(result: Evaluation) -> list[tuple[str, dict[str, dict[str, float]]]]
     found.append(("segments", {name: {"iou": value} for name, value in result.segments.items()}))
     for name, table in (("light", result.lights), ("sign", result.signs), ("binding", result.binding)):
         said = sorted({s for row in table.values() for s in row})
-        found.append(
-            (f"true {name}, told as", {true: {s: row.get(s, 0) for s in said} for true, row in table.items()})
-        )
+        found.append((f"true {name}, told as", {true: {s: row.get(s, 0) for s in said} for true, row in table.items()}))
     return [(title, table) for title, table in found if table]
 
 
