@@ -20,6 +20,8 @@ from throttle.provenance import facts
 from throttle.runs import read_status, write_atomic
 from throttle.tracking import read_metrics
 
+SHOWN = 3
+"""Pictures or clips of a stage on the page, at most."""
 FIGURES = {
     "map50": "boxes are found with an mAP50 of {:.2f} (1 is all of them)",
     "miou": "pixels are named with a mean IoU of {:.2f} (1 is all of them)",
@@ -44,7 +46,7 @@ WORDS = (
 
 
 def summary(config: DemoConfig, stages: Stages) -> dict[str, Any]:
-    """Stage -> what came of it: `text` for people, `figures`, `links` (name -> path)."""
+    """Stage -> what came of it: `text` for people, `figures`, `links` (name -> path), `look` (pictures and clips)."""
     return {
         "record": _recorded(stages),
         "perception": _trained(stages, "perception"),
@@ -56,7 +58,8 @@ def summary(config: DemoConfig, stages: Stages) -> dict[str, Any]:
 
 def _recorded(stages: Stages) -> dict[str, Any]:
     info = json.loads((stages.dataset / "meta" / "info.json").read_text(encoding="utf-8"))
-    pictures = sum(1 for _ in stages.dataset.glob("images/*/*/*.jpg"))
+    files = sorted(stages.dataset.glob("images/*/*/*.jpg"))
+    pictures = len(files)
     episodes = sum(1 for _ in stages.dataset.glob("data/episode_*.parquet"))
     towns = ", ".join(info.get("towns", []))
     text = f"{episodes} drives of an expert in {towns}: {pictures} labelled pictures, a row every tenth of a second"
@@ -64,6 +67,7 @@ def _recorded(stages: Stages) -> dict[str, Any]:
         "text": text,
         "figures": {"episodes": episodes, "pictures": pictures},
         "links": {"data set": str(stages.dataset)},
+        "look": [str(files[k * pictures // SHOWN]) for k in range(min(SHOWN, pictures))],
     }
 
 
@@ -100,8 +104,9 @@ def _compared(stages: Stages) -> dict[str, Any]:
     headline = ""
     with suppress(OSError):
         found = re.search(r"\*\*(.+?)\*\*", (report / "report.md").read_text(encoding="utf-8"))
-        headline = found[1] if found else ""
-    return {"text": headline, "figures": {}, "links": {"comparison": str(report / "report.html")}}
+        headline = found[1].rstrip(".") if found else ""
+    films = [str(film) for film in sorted(path.glob("video-*.mp4"))[:1]]
+    return {"text": headline, "figures": {}, "links": {"comparison": str(report / "report.html")}, "look": films}
 
 
 def _driven(stages: Stages) -> dict[str, Any]:
@@ -116,7 +121,8 @@ def _driven(stages: Stages) -> dict[str, Any]:
         f"from camera and lidar to pedals the stack scores {scores['stack']:.0f} of 100 and completes {done:.0f}% of "
         f"routes in a town that it has never seen ({METRIC}; beside it: {others})"
     )
-    return {"text": text, "figures": scores, "links": {"drives": str(path / "report.html")}}
+    clips = [str(clip) for clip in sorted((path / "clips").glob("stack-*.mp4"))[:SHOWN]]
+    return {"text": text, "figures": scores, "links": {"drives": str(path / "report.html")}, "look": clips}
 
 
 def write(config: DemoConfig, stages: Stages, took: dict[str, float]) -> dict[str, Any]:
@@ -139,7 +145,8 @@ def _html(found: dict[str, Any], folder: Path, known: dict[str, str]) -> str:
                 f"<a href='{html.escape(os.path.relpath(path, folder))}'>{html.escape(name)}</a>"
                 for name, path in part["links"].items()
             )
-            parts.append(f"<h2>{html.escape(TITLES[stage])}</h2><p>{html.escape(part['text'])}.</p><nav>{links}</nav>")
+            text = html.escape(part["text"])
+            parts.append(f"<h2>{html.escape(TITLES[stage])}</h2><p>{text}.</p>{_shown(part, folder)}<nav>{links}</nav>")
     foot = " · ".join(f"{name} {html.escape(value)}" for name, value in known.items())
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -149,6 +156,19 @@ def _html(found: dict[str, Any], folder: Path, known: dict[str, str]) -> str:
         f"{''.join(parts)}<h2>Words</h2><dl>{_words()}</dl>"
         f'<p class="facts">{foot}</p></body></html>'
     )
+
+
+def _shown(part: dict[str, Any], folder: Path) -> str:
+    """Pictures and clips of a stage, from where they lie beside the page."""
+    found = []
+    for path in part.get("look", []):
+        source = html.escape(os.path.relpath(path, folder))
+        style = "style='max-width:min(100%,17rem);margin:2px'"
+        if path.endswith(".mp4"):
+            found.append(f"<video {style} src='{source}' controls muted loop playsinline preload='metadata'></video>")
+        else:
+            found.append(f"<img {style} src='{source}' alt='a recorded picture' loading='lazy'>")
+    return f"<div>{''.join(found)}</div>" if found else ""
 
 
 def _scores(scores: dict[str, float]) -> str:
