@@ -101,10 +101,15 @@ def test_every_experiment_runs_and_repeats(name: str) -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
+    page.write_text("# Old\n\n## bias\n\nfound before\n\n## direction\n\nstale words\n")
     assert main(["experiments", "--list"]) == 0
     assert "recurrent" in capsys.readouterr().out
     assert main(["experiments", "direction", "--out", str(tmp_path), "--seeds", "2", "--page", str(page)]) == 0
-    assert "| global_norm |" in page.read_text()
+    text = page.read_text()
+    assert "| global_norm |" in text
+    assert text.count("## bias\n\nfound before\n") == 1, "what has no new results stays"
+    assert text.count("## direction") == 1
+    assert "stale words" not in text.split("## direction")[1]
     assert (tmp_path / "page" / "direction.png").stat().st_size > 1000
     told = capsys.readouterr().out
     assert "Halving the norm" in told

@@ -14,7 +14,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int | None, default=None, help="seeds per arm; default is the experiment's own")
     parser.add_argument("--jobs", type=int, default=2, help="processes; experiments that measure time use one")
     parser.add_argument(
-        "--page", type=str | None, default=None, help="also write a Markdown page here, of all results in --out"
+        "--page",
+        type=str | None,
+        default=None,
+        help="also write a Markdown page here, of all results in --out; the rest stays",
     )
     parser.add_argument("--fresh", action="store_true", help="run every trial again")
 

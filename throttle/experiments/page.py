@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,13 @@ def section(result: dict[str, Any], picture: str) -> str:
 def write_page(path: Path, title: str, folders: list[Path]) -> None:
     """Write the page from the results that lie in the folders, in their order, each with its own command and commit.
 
-    Folders without results are left out. Plots are copied into a folder of the page's name beside it.
+    An experiment without results keeps what an earlier page said of it, with its own commit. Plots are copied into a
+    folder of the page's name beside it.
     """
     pictures = path.with_suffix("")
     pictures.mkdir(parents=True, exist_ok=True)
+    earlier = re.split(r"(?m)^(?=## )", path.read_text(encoding="utf-8"))[1:] if path.exists() else []
+    known = {text.split("\n", 1)[0].removeprefix("## ").strip(): text.rstrip() + "\n" for text in earlier}
     sections = [f"# {title}\n\n{EXPLAINED} {machine()}.\n"]
     for folder in folders:
         if (folder / "results.json").exists():
@@ -62,4 +66,6 @@ def write_page(path: Path, title: str, folders: list[Path]) -> None:
             picture = f"{pictures.name}/{result['experiment']}.png"
             shutil.copyfile(folder / "plot.png", path.parent / picture)
             sections.append(section(result, picture))
+        elif folder.name in known:
+            sections.append(known[folder.name])
     write_atomic(path, "\n".join(sections))
