@@ -1,9 +1,10 @@
 """Recordings: every tick of an episode in one file, and what can be read out of it.
 
 A file is a stream of msgpack arrays: first ["throttle-recording", 1, map, date], then for each tick
-[frame, elapsed, dt, spawned, destroyed, rows, collisions]: spawned as [Actor on the wire, relative pose or nil,
-attachment], rows the zlib-compressed bytes of the snapshot (sim.server.snapshot.STATE), collisions as pairs of ids.
-A file cut off by a crash reads up to its last whole tick.
+[frame, elapsed, dt, spawned, destroyed, rows, collisions, lamps]: spawned as [Actor on the wire, relative pose or nil,
+attachment], rows the zlib-compressed bytes of the snapshot (sim.server.snapshot.STATE), collisions as pairs of ids,
+lamps as [id, VehicleLightState] of the vehicles that switched theirs. A file cut off by a crash reads up to its last
+whole tick.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Tick(NamedTuple):
     destroyed: list[int]
     rows: NDArray[Any]
     collisions: list[Any]
+    lamps: list[Any]
 
 
 class Recorder:
@@ -49,6 +51,7 @@ class Recorder:
         self.folder = folder
         self._file: IO[bytes] | None = None
         self._known: set[int] = set()
+        self._lamps: dict[int, int] = {}
 
     def path(self, name: str) -> Path:
         """The file of a name; raises RecordingError for names that would leave the folder."""
@@ -67,7 +70,7 @@ class Recorder:
         except OSError as error:
             raise RecordingError(f"cannot write {path}: {error.strerror}") from error
         self._file.write(msgpack.packb([MAGIC, FORMAT, episode.town.name, time.strftime("%x %X")]))
-        self._known = set()
+        self._known, self._lamps = set(), {}
         return str(path)
 
     def stop(self) -> None:
@@ -90,8 +93,11 @@ class Recorder:
         self._known = set(registry.actors)
         rows = zlib.compress(registry.snapshot.rows[: registry.snapshot.count].tobytes(), 1)
         pairs = [[hit.actor.id, hit.other.id] for hit in episode.contacts[::2]]
+        lamps = {a.id: a.vehicle.lights for a in episode.bodies.of_vehicle.values() if a.vehicle}
+        switched = [[i, flags] for i, flags in lamps.items() if self._lamps.get(i, 0) != flags]
+        self._lamps = lamps
         try:
-            self._file.write(msgpack.packb([frame, episode.elapsed, dt, spawned, destroyed, rows, pairs]))
+            self._file.write(msgpack.packb([frame, episode.elapsed, dt, spawned, destroyed, rows, pairs, switched]))
         except OSError:
             self.stop()
 
@@ -199,13 +205,13 @@ class Recorder:
 def _ticks(unpacker: Any, path: Path) -> Iterator[Tick]:
     while True:
         try:
-            frame, elapsed, dt, spawned, destroyed, rows, pairs = unpacker.unpack()
+            frame, elapsed, dt, spawned, destroyed, rows, pairs, *lamps = unpacker.unpack()
             table = np.frombuffer(zlib.decompress(rows), STATE)
         except msgpack.OutOfData:
             return
         except (ValueError, TypeError, zlib.error, msgpack.exceptions.UnpackException) as error:
             raise RecordingError(f"{path} is damaged") from error
-        yield Tick(frame, elapsed, dt, spawned, destroyed, table, pairs)
+        yield Tick(frame, elapsed, dt, spawned, destroyed, table, pairs, lamps[0] if lamps else [])
 
 
 def _letter(description: Any) -> str:

@@ -121,6 +121,10 @@ class Replayer:
             actor = self._spawn(sim, wire, relative, attachment[0] if attachment else 0, tick)
             if actor is not None:
                 self._ids[wire[0]] = actor
+        for number, flags in tick.lamps:
+            driven = self._ids.get(number)
+            if driven is not None and driven.vehicle is not None:
+                driven.vehicle.lights = flags
         for number in tick.destroyed:
             gone = self._ids.pop(number, None)
             if gone is not None and gone.alive and gone.kind is not Kind.SPECTATOR:

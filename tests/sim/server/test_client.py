@@ -214,6 +214,7 @@ def test_recording_and_replay(server: ServerProcess) -> None:
     assert seen["replayed"] == 1
     assert seen["reached"] < 0.01
     assert seen["light"] == "Off"
+    assert seen["fog"] == 128
     assert seen["props"] == 1
     assert seen["left"] == 0
     assert seen["sensors"] == [[], ["sensor.camera.depth", "sensor.other.gnss"]], "with replay_sensors alone"

@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgpack
 import numpy as np
-import pytest
 
 from sim.server.snapshot import STATE
 from tests.sim.server.conftest import Bare, ServerProcess, frame_number
@@ -124,6 +122,28 @@ def test_ids_are_not_given_twice_and_slots_start_clean(bare: Bare) -> None:
     bare.asynchronous()
 
 
+def test_the_slot_of_a_walker_starts_clean_too(bare: Bare) -> None:
+    bare.synchronous()
+    x, y, _, _ = spot(bare)
+    places, stream = [], bare.subscribe(1)
+    for _ in range(2):
+        walker = bare.spawn("walker.pedestrian.0001", x, y + 6.0, 1.0)[0]
+        frame = bare.value("tick_cue")
+        while (payload := stream.frame()) is not None and frame_number(payload) < frame:
+            pass
+        assert payload is not None
+        row = states(payload)[walker]
+        places.append([float(row[name]) for name in ("x", "y", "z", "yaw", "vx", "vy", "wz")])
+        bare.call("apply_control_to_walker", walker, [[0.0, 1.0, 0.0], 2.0, False])
+        bare.call("add_actor_impulse", walker, [300.0, 0.0, 0.0])
+        bare.call("set_actor_target_angular_velocity", walker, [0.0, 0.0, 500.0])
+        bare.value("tick_cue")
+        bare.value("destroy_actor", walker)
+    assert places[0] == places[1]
+    assert places[0][3:] == [0.0] * 4
+    bare.asynchronous()
+
+
 def test_a_tick_waits_for_the_subscriber_on_its_way(bare: Bare) -> None:
     bare.synchronous()
     x, y, z, yaw = spot(bare)
@@ -213,80 +233,6 @@ def test_frames_grow_across_episodes(bare: Bare) -> None:
     assert len(first) >= 3
     for before, after in itertools.pairwise(seen):
         assert after[2] == (after[1] != before[1]), "the map-changed bit marks the first snapshot of an episode alone"
-
-
-def test_a_stalled_traffic_manager_is_woken(bare: Bare) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(3)
-    port = listener.getsockname()[1]
-    assert bare.value("add_traffic_manager_running", ["127.0.0.1", port]) is True
-    assert bare.value("add_traffic_manager_running", ["127.0.0.1", port]) is False
-    assert bare.value("destroy_traffic_manager", port) is True
-    assert bare.value("is_traffic_manager_running", port) is False
-    assert bare.value("add_traffic_manager_running", ["", 0]) is True  # as a client without a network announces it
-    assert bare.value("is_traffic_manager_running", port) is True
-    bare.synchronous()
-    for _ in range(4):
-        bare.value("tick_cue")
-        bare.call("apply_batch", [], False)
-    bare.value("tick_cue")  # and no batch: its thread sleeps
-    manager, _ = listener.accept()
-    manager.settimeout(3)
-    data = b""
-    while len(list(calls := msgpack_all(data))) < 2:
-        data += manager.recv(4096)
-    assert calls == [[0, 0, "set_synchronous_mode", [False]], [0, 1, "set_synchronous_mode", [True]]]
-    manager.close()
-    listener.settimeout(0.7)
-    try:
-        listener.accept()
-    except TimeoutError:
-        pass
-    else:
-        raise AssertionError("one poke a tick is enough")
-    for _ in range(4):
-        bare.value("tick_cue")
-        bare.call("apply_batch", [], False)
-    bare.value("tick_cue")
-    bare.value("get_vehicle_light_states")  # it has begun its step and takes its time
-    with pytest.raises(TimeoutError):
-        listener.accept()
-    bare.asynchronous()
-    bare.value("destroy_traffic_manager", port)
-
-
-def test_a_client_that_announces_its_ticks_may_think_for_long(bare: Bare) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    assert bare.value("add_traffic_manager_running", ["127.0.0.1", port]) is True
-    bare.synchronous()
-    bare.call("throttle_will_announce_ticks")
-    frame = 0
-    for _ in range(4):
-        bare.call("throttle_tick_comes", frame)
-        frame = bare.value("tick_cue")
-        bare.call("apply_batch", [], False)
-    frame = bare.value("tick_cue")
-    bare.call("throttle_tick_comes", frame - 1)  # of the tick that is over: it came too late
-    listener.settimeout(2.6)
-    with pytest.raises(TimeoutError):
-        listener.accept()
-    bare.call("throttle_tick_comes", frame)
-    listener.accept()[0].close()
-    for _ in range(4):  # a client that announces nothing ticks beside one that announces and is still there
-        bare.value("tick_cue")
-        bare.call("apply_batch", [], False)
-    bare.value("tick_cue")
-    listener.accept()[0].close()
-    bare.asynchronous()
-    bare.value("destroy_traffic_manager", port)
-
-
-def msgpack_all(data: bytes) -> list[object]:
-    """The messages in `data`."""
-    unpacker = msgpack.Unpacker(raw=False)
-    unpacker.feed(data)
-    return list(unpacker)
 
 
 def test_a_vanished_client_frees_what_it_held(bare: Bare, connect: Connect, server: ServerProcess) -> None:

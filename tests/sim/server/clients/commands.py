@@ -68,6 +68,7 @@ def recording(port: int) -> dict[str, Any]:
     place.location += place.get_forward_vector() * 15.0
     world.spawn_actor(library.find("static.prop.vendingmachine"), place)
     vehicle.apply_control(carla.VehicleControl(throttle=0.6))
+    vehicle.set_light_state(carla.VehicleLightState.Fog)
     path, places = [], []
     for _ in range(60):
         world.tick()
@@ -104,6 +105,7 @@ def recording(port: int) -> dict[str, Any]:
         if again:
             worst = min(worst, again[0].get_location().distance(path[50]))
     result |= {"replayed": len(again), "props": len(those("static.prop.*")), "light": str(lamps[0].state)}
+    result["fog"] = int(again[0].get_light_state())
     result["reached"] = worst
     client.stop_replayer(False)
     world.tick()
