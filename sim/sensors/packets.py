@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from sim.sensors.jit import f32, single
+from sim.sensors.jit import f32, shuffled, single
 
 VECTOR = {"cache": True, "error_model": "numpy", "nogil": True, "fastmath": {"arcp", "nsz", "nnan"}}
 """No value here is ever not a number, which lets the least of 16 numbers be found by vector instructions."""
@@ -151,7 +151,9 @@ def cast(nodes, children, corners, order, t_nodes, t_children, t_corners, t_orde
     """
     n = direction.shape[0]
     packets = (n + 15) // 16
-    for chunk in prange((packets + 15) // 16):
+    chunks = (packets + 15) // 16
+    for part in prange(chunks):
+        chunk = shuffled(part, chunks)
         ray = np.empty(176, np.float32)
         own = np.empty(176, np.float32)
         stack = np.empty(192, np.int32)

@@ -35,7 +35,7 @@ class RenderConfig:
         sensor: rgb, semantic, instance, depth, normal, flow or lidar (seen from above)
         view: driver, chase, roadside, bird or fly (a flight over the town); not used with --pose
         vehicle: which vehicle driver, chase and roadside look from or at
-        pose: x,y,z,pitch,yaw in metres and degrees, CARLA's frame; a fixed camera
+        pose: x,y,z,pitch,yaw in metres and degrees, CARLA's frame; a fixed camera (--pose=-12,... where x is negative)
         size: width x height in pixels
         fov: horizontal, degrees
         out: file to write: .png, .jpg or .mp4
