@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from functools import cache
@@ -16,6 +17,7 @@ import pytest
 from tools.make_towns import NAMES, ROOT, text
 
 FOLDER = ROOT / "sim" / "roads" / "towns"
+NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 LIGHT, STOP, YIELD, LIMIT = "1000001", "206", "205", "274"
 
 
@@ -57,7 +59,12 @@ def ends(segment: Any) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_file_is_what_the_script_writes(name: str) -> None:
-    assert (FOLDER / f"{name}.xodr").read_bytes() == text(name).encode()
+    """But for the last digits, in which the NumPy and SciPy that Python 3.10 gets differ from newer ones."""
+    shipped = (FOLDER / f"{name}.xodr").read_text(encoding="utf-8")
+    written = text(name)
+    assert re.split(NUMBER, shipped) == re.split(NUMBER, written)
+    numbers = [np.array(re.findall(NUMBER, source), float) for source in (shipped, written)]
+    np.testing.assert_allclose(numbers[0], numbers[1], rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
