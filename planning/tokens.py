@@ -25,13 +25,19 @@ from planning.scenes import (
     Scenes,
 )
 
-AHEAD = (1.0, 2.0, 4.0)
-"""Seconds for which an object's place on the route is also told, had it gone straight on."""
+MOMENT, MOMENTS = 0.5, 11
+"""Seconds between the moments at which an object's place on the route is looked at, had it gone straight on."""
+AHEAD = (2, 4, 8)
+"""The moments whose places are told as they are."""
 EGO_FEATURES = 23
-OBJECT_FEATURES = 28 + len(ObjectClass) + 3 * len(AHEAD)
+OBJECT_FEATURES = 37 + len(ObjectClass) + 3 * len(AHEAD)
 POINT_FEATURES = 4
 SIDE_ACCELERATION, SLOW_DOWN = 3.4, 2.4
 """m/s^2 across in bends and of slowing down for them, of the speed that a bend is said to allow."""
+BESIDE = 0.5
+"""Metres between ego and object at which they meet, as far as `meeting` tells."""
+START = 2.0
+"""m/s^2 with which an ego that stands is said to go ahead of another."""
 URGE, COMFORT, HEADWAY, MIN_GAP = 3.3, 3.2, 1.0, 2.0
 """IDM's m/s^2, m/s^2, s and m, of the gap that is said to be wished (Treiber, Hennecke, Helbing 2000)."""
 
@@ -128,18 +134,21 @@ def object_features(scenes: Scenes) -> Tensor:
     ego, objects, route = scenes.ego, scenes.objects, scenes.route
     batch, count = objects.shape[0], objects.shape[1]
     centre, velocity, yaw = objects[..., :2], objects[..., VX : VY + 1], objects[..., YAW]
-    half = objects[..., HALF_LENGTH : HALF_WIDTH + 1]
-    later = [centre] + [centre + t * velocity for t in AHEAD]
-    along, beside, tangent = on_route(torch.cat(later, 1), route)
-    along, beside = along.reshape(batch, -1, count), beside.reshape(batch, -1, count)
-    tangent = tangent[:, :count]
+    half = objects[..., None, :, HALF_LENGTH : HALF_WIDTH + 1]
+    seconds = MOMENT * torch.arange(MOMENTS, dtype=ego.dtype, device=ego.device)
+    later = centre[:, None] + seconds[:, None, None] * velocity[:, None]
+    along, beside, tangents = on_route(later.reshape(batch, MOMENTS * count, 2), route)
+    along, beside = along.reshape(batch, MOMENTS, count), beside.reshape(batch, MOMENTS, count)
+    tangents = tangents.reshape(batch, MOMENTS, count, 2)
     cos, sin = yaw.cos(), yaw.sin()
-    turn_cos = cos * tangent[..., 0] + sin * tangent[..., 1]
-    turn_sin = sin * tangent[..., 0] - cos * tangent[..., 1]
+    turns_cos = cos[:, None] * tangents[..., 0] + sin[:, None] * tangents[..., 1]
+    turns_sin = sin[:, None] * tangents[..., 0] - cos[:, None] * tangents[..., 1]
+    reaches_along = half[..., 0] * turns_cos.abs() + half[..., 1] * turns_sin.abs()
+    reaches_beside = half[..., 0] * turns_sin.abs() + half[..., 1] * turns_cos.abs()
+    tangent, turn_cos, turn_sin = tangents[:, 0], turns_cos[:, 0], turns_sin[:, 0]
+    reach_along, reach_beside, half = reaches_along[:, 0], reaches_beside[:, 0], half[:, 0]
     with_route = (velocity * tangent).sum(-1)
     across = velocity[..., 1] * tangent[..., 0] - velocity[..., 0] * tangent[..., 1]
-    reach_along = half[..., 0] * turn_cos.abs() + half[..., 1] * turn_sin.abs()
-    reach_beside = half[..., 0] * turn_sin.abs() + half[..., 1] * turn_cos.abs()
     speed, nose = ego[:, SPEED : SPEED + 1], 0.5 * ego[:, LENGTH : LENGTH + 1]
     here = along[:, 0]
     gap = here - reach_along - nose
@@ -177,14 +186,49 @@ def object_features(scenes: Scenes) -> Tensor:
         (velocity.square().sum(-1) < 0.25).to(ego.dtype),
         torch.ones_like(here),
     ]
-    for k, seconds in enumerate(AHEAD, 1):
+    columns += meeting(along, beside, reaches_along, reaches_beside, ego)
+    for k in AHEAD:
         columns += [
             (along[:, k] / 30.0).clamp(-2.0, 3.0),
-            ((along[:, k] - speed * seconds) / 30.0).clamp(-2.0, 2.0),  # from the ego, had it gone on, too
+            ((along[:, k] - speed * k * MOMENT) / 30.0).clamp(-2.0, 2.0),  # from the ego, had it gone on, too
             beside[:, k].clamp(-20.0, 20.0) / 5.0,
         ]
     kind = torch.nn.functional.one_hot(scenes.kind.clamp_min(0), len(ObjectClass)).to(ego.dtype)
     return torch.cat([torch.stack(columns, -1), kind], -1)
+
+
+def meeting(along: Tensor, beside: Tensor, reach_along: Tensor, reach_beside: Tensor, ego: Tensor) -> list[Tensor]:
+    """Nine features [B, N] of where and when an object is on the ego's way, all 0 for one that never is.
+
+    along, beside, reach_along, reach_beside: [B, MOMENTS, N], an object's place on the route, had it gone straight on,
+    and how far it reaches from there. The piece of the route that it takes, and the time for which, are set against the
+    times at which the ego would enter and leave that piece: at its speed, and (leave) speeding up with START.
+    """
+    speed, nose, wide = (ego[:, k : k + 1] for k in (SPEED, LENGTH, WIDTH))
+    nose = 0.5 * nose
+    seconds = MOMENT * torch.arange(MOMENTS, dtype=ego.dtype, device=ego.device)[:, None]
+    there = (beside.abs() - reach_beside - 0.5 * wide[:, None] < BESIDE) & (along + reach_along > -nose[:, None])
+    there = there & (along < 60.0)
+    met = there.any(1).to(ego.dtype)
+    comes = torch.where(there, seconds, 9.0).amin(1)
+    goes = torch.where(there, seconds, 0.0).amax(1) + MOMENT
+    near = torch.where(there, along - reach_along, 90.0).amin(1)
+    far = torch.where(there, along + reach_along, -90.0).amax(1)
+    pace = speed + 0.5
+    into, out = (near - nose).clamp_min(0.0), (far + nose).clamp_min(0.0)
+    hurried = ((speed.square() + 2.0 * START * out).sqrt() - speed) / START
+    found = [
+        torch.ones_like(met),
+        1.0 - comes / 5.0,
+        goes / 5.0,
+        (near / 30.0).clamp(-1.0, 2.0),
+        (far / 30.0).clamp(-1.0, 2.0),
+        ((into / pace - goes) / 3.0).clamp(-2.0, 2.0),
+        ((out / pace - comes) / 3.0).clamp(-2.0, 2.0),
+        ((hurried - comes) / 3.0).clamp(-2.0, 2.0),
+        (speed.square() / (2.0 * (into - 1.0).clamp_min(0.5)) / 4.0).clamp_max(3.0),
+    ]
+    return [met * feature for feature in found]
 
 
 def route_features(route: Tensor, chunk: int) -> Tensor:

@@ -9,8 +9,8 @@ from test_model import network
 
 from contracts import ObjectClass
 from planning.export import example
-from planning.scenes import FAR, SPEED, SPEED_LIMIT, STOP_DISTANCE, VX, Scenes
-from planning.tokens import SIDE_ACCELERATION, SLOW_DOWN, bend_speed, ego_features, object_features
+from planning.scenes import FAR, LENGTH, SPEED, SPEED_LIMIT, STOP_DISTANCE, VX, VY, WIDTH, YAW, Scenes
+from planning.tokens import MOMENT, SIDE_ACCELERATION, SLOW_DOWN, bend_speed, ego_features, object_features
 
 
 def straight(metres: int) -> torch.Tensor:
@@ -60,3 +60,26 @@ def test_needed_braking_grows_as_the_gap_shrinks_and_is_none_beside_the_way() ->
     needed = [float(object_features(s)[0, 0, 22]) for s in (far, near, beside)]
     assert needed[1] > 2.0 * needed[0] > 0.0
     assert needed[2] == 0.0
+
+
+def test_a_crossing_car_is_told_with_the_place_and_the_times_of_the_meeting() -> None:
+    scenes = following(10.0, 13.9)
+    objects = scenes.objects
+    # 24 m ahead, comes from 20 m to the right at 8 m/s, 4 m x 2 m; the ego is 2 m wide
+    objects[0, 0, :2], objects[0, 0, 2:4] = torch.tensor([24.0, 20.0]), torch.tensor([2.0, 1.0])
+    objects[0, 0, VX], objects[0, 0, VY], objects[0, 0, YAW] = 0.0, -8.0, -math.pi / 2
+    meeting = object_features(scenes)[0, 0, 28:37]
+    nose, half = 0.5 * float(scenes.ego[0, LENGTH]), 0.5 * float(scenes.ego[0, WIDTH])
+    reach = 2.0 + half + 0.5
+    first = MOMENT * math.ceil((20.0 - reach) / 8.0 / MOMENT)
+    last = MOMENT * (math.floor((20.0 + reach) / 8.0 / MOMENT) + 1)
+    assert meeting[0] == 1.0
+    assert math.isclose(float(meeting[1]), 1.0 - first / 5.0, abs_tol=1e-4)
+    assert math.isclose(float(meeting[2]), last / 5.0, abs_tol=1e-4)
+    # it lies across: from 23 m to 25 m of the scene, and the route's first point is 1 m ahead
+    assert math.isclose(float(meeting[3]), 22.0 / 30.0, abs_tol=0.01)
+    assert math.isclose(float(meeting[4]), 24.0 / 30.0, abs_tol=0.01)
+    assert math.isclose(float(meeting[5]), ((22.0 - nose) / 10.5 - last) / 3.0, abs_tol=0.02)
+    assert math.isclose(float(meeting[6]), ((24.0 + nose) / 10.5 - first) / 3.0, abs_tol=0.02)
+    objects[0, 0, VY] = 8.0  # it drives away
+    assert object_features(scenes)[0, 0, 28:37].abs().max() == 0.0
