@@ -36,6 +36,8 @@ SIDE_ACCELERATION, SLOW_DOWN = 3.4, 2.4
 """m/s^2 across in bends and of slowing down for them, of the speed that a bend is said to allow."""
 BESIDE = 0.5
 """Metres between ego and object at which they meet, as far as `meeting` tells."""
+CROSSES = 0.7
+"""Cosine of the angle between an object's heading and the route below which it crosses and does not follow."""
 START = 2.0
 """m/s^2 with which an ego that stands is said to go ahead of another."""
 URGE, COMFORT, HEADWAY, MIN_GAP = 3.3, 3.2, 1.0, 2.0
@@ -186,7 +188,7 @@ def object_features(scenes: Scenes) -> Tensor:
         (velocity.square().sum(-1) < 0.25).to(ego.dtype),
         torch.ones_like(here),
     ]
-    columns += meeting(along, beside, reaches_along, reaches_beside, ego)
+    columns += meeting(along, beside, reaches_along, reaches_beside, turns_cos < CROSSES, ego)
     for k in AHEAD:
         columns += [
             (along[:, k] / 30.0).clamp(-2.0, 3.0),
@@ -197,18 +199,22 @@ def object_features(scenes: Scenes) -> Tensor:
     return torch.cat([torch.stack(columns, -1), kind], -1)
 
 
-def meeting(along: Tensor, beside: Tensor, reach_along: Tensor, reach_beside: Tensor, ego: Tensor) -> list[Tensor]:
-    """Nine features [B, N] of where and when an object is on the ego's way, all 0 for one that never is.
+def meeting(
+    along: Tensor, beside: Tensor, reach_along: Tensor, reach_beside: Tensor, crosses: Tensor, ego: Tensor
+) -> list[Tensor]:
+    """Nine features [B, N] of where and when an object crosses the ego's way, all 0 for one that does not.
 
     along, beside, reach_along, reach_beside: [B, MOMENTS, N], an object's place on the route, had it gone straight on,
-    and how far it reaches from there. The piece of the route that it takes, and the time for which, are set against the
-    times at which the ego would enter and leave that piece: at its speed, and (leave) speeding up with START.
+    and how far it reaches from there; crosses: whether its heading there is not the route's. Who drives the same way is
+    told by gap and closing speed; on a motorway it would fill these features with numbers that no street has. The piece
+    of the route that it takes, and the time for which, are set against the times at which the ego would enter and leave
+    that piece: at its speed, and (leave) speeding up with START.
     """
     speed, nose, wide = (ego[:, k : k + 1] for k in (SPEED, LENGTH, WIDTH))
     nose = 0.5 * nose
     seconds = MOMENT * torch.arange(MOMENTS, dtype=ego.dtype, device=ego.device)[:, None]
     there = (beside.abs() - reach_beside - 0.5 * wide[:, None] < BESIDE) & (along + reach_along > -nose[:, None])
-    there = there & (along < 60.0)
+    there = there & crosses & (along < 60.0)
     met = there.any(1).to(ego.dtype)
     comes = torch.where(there, seconds, 9.0).amin(1)
     goes = torch.where(there, seconds, 0.0).amax(1) + MOMENT
