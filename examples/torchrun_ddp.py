@@ -40,6 +40,7 @@ def main() -> None:
         clipped = sum(record["norm_after"] < record["norm"] for record in clipper.drain())
         same = all(torch.equal(weights, other) for other in everywhere)
         print(f"{ranks} processes, {clipped} of 20 updates clipped, same weights everywhere: {same}")
+    torch.distributed.barrier()  # no rank leaves while another still talks to it
     torch.distributed.destroy_process_group()
 
 
