@@ -9,18 +9,16 @@ import numpy as np
 from contracts import Ego, LightState
 from perception.classes import LIGHT, SIGN
 from perception.data import Frames
-from perception.lines import StopLines
+from perception.lines import LOOKED_AT, StopLines
 from perception.output import Detections
 
-SCORE = 0.2
-"""Score from which the running car looks at a detection."""
 ROLLING = Ego(5.0, 0.0, 0.0, 0.0)  # one that stands at a stop sign has honoured it
 NOTHING, STOP = "none", "stop sign"
 
 
 def told(found: Detections, signs: tuple[str, ...]) -> tuple[str, float]:
     """State of the light that binds, `stop sign` or `none`, and metres to its line, as the car is told."""
-    light, metres, stop_sign = StopLines(signs).update([found.above(SCORE)], ROLLING, 0.0)
+    light, metres, stop_sign = StopLines(signs).update([found.above(LOOKED_AT)], ROLLING, 0.0)
     if light is not LightState.NONE:
         return light.name.lower(), metres
     return (STOP, metres) if stop_sign else (NOTHING, math.inf)

@@ -15,6 +15,8 @@ from contracts import Ego, LightState
 from perception.classes import LIGHT, LIGHT_OF, SIGN
 from perception.output import Detections
 
+LOOKED_AT = 0.2
+"""Score from which the running car looks at a detection."""
 BINDS = 0.5
 """A light or sign binds the ego if the network is as sure as this."""
 HOLD = 1.0

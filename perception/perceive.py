@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from contracts import Ego, Objects, Scene, UserError
 from perception.config import ModelConfig
 from perception.lift import CameraModel, Lifted, lift
-from perception.lines import StopLines
+from perception.lines import LOOKED_AT, StopLines
 from perception.model import PerceptionNet
 from perception.output import Detections
 from perception.track import Tracker
@@ -130,7 +130,7 @@ class Perceiver:
         images = torch.from_numpy(np.stack(scaled)).permute(0, 3, 1, 2)
         focals = [known[name].focal * self._scale(known[name])[0] for name in pictures]
         found = self.net.predict(images, focals)
-        return {name: mine.above(min(self.score, 0.2)) for name, mine in zip(pictures, found)}
+        return {name: mine.above(min(self.score, LOOKED_AT)) for name, mine in zip(pictures, found)}
 
     def _scale(self, camera: CameraModel) -> tuple[float, float]:
         return self.description.width / camera.width, self.description.height / camera.height

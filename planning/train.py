@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from planning.planner import BatchDriver, Planner
 from planning.scenes import SPEED, Scenes
 from sim.driving.batch import Batch
 from sim.roads import load as load_town
-from training import Data, Draw, Module, Result, fit, load_weights, weights_hash
+from training import Data, Draw, Module, Result, fit, load_weights, weights_hash, write_tensors
 
 SEED_STRIDE = 1_000_003
 """Between the seeds of two rounds."""
@@ -203,12 +202,7 @@ def taught(
     learner.train()
     added = thinned(join(parts), config.standing)
     log.info("round %d of DAgger added %d rows", number, added.rows)
-    temporary = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        torch.save({"scenes": list(added.scenes), "rest": list(added[1:])}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, kept)
+    write_tensors(kept, {"scenes": list(added.scenes), "rest": list(added[1:])})
     return added
 
 

@@ -10,7 +10,7 @@ from training.config import TrainConfig, within
 from training.data import Data, Draw
 from training.loop import Result, fit
 from training.module import Module
-from training.state import load_weights, seed_all, weights_hash
+from training.state import load_weights, seed_all, weights_hash, write_tensors
 
 __all__ = [
     "Data",
@@ -23,4 +23,5 @@ __all__ = [
     "seed_all",
     "weights_hash",
     "within",
+    "write_tensors",
 ]

@@ -99,11 +99,11 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def write_weights(path: Path, state: dict[str, Tensor]) -> None:
-    """Replace the file of weights: after a crash at any moment it holds the old or the new ones, whole."""
+def write_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file of tensors: after a crash at any moment it holds the old or the new ones, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with open(temporary, "wb") as file:
-        torch.save({"state_dict": state}, file)
+        torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)

@@ -22,7 +22,7 @@ from training.config import TrainConfig
 from training.data import Data, Stream, validation_batches
 from training.module import Module
 from training.optim import lr_share, set_lr
-from training.state import BEST, CHECKPOINT, finite, random_state, restore_random_state, weights, write_weights
+from training.state import BEST, CHECKPOINT, finite, random_state, restore_random_state, weights, write_tensors
 from training.telemetry import tables
 
 
@@ -216,7 +216,7 @@ class Watch(lightning.Callback):
             self.best = {**self.last, "step": float(self.step)}
             state = weights(module)
             if self.run is not None:
-                write_weights(self.run.path / BEST, state)
+                write_tensors(self.run.path / BEST, {"state_dict": state})
 
     def save(self, trainer: lightning.Trainer) -> None:
         """A checkpoint of this step, unless there is one already."""
