@@ -22,6 +22,8 @@ from sim.recorder.sensors import frame_bytes
 from sim.recorder.worker import work
 from sim.recorder.writer import begin, committed, finalise, size_of
 
+LEAVE = 10
+"""Seconds that a worker has to clean up on a server before it is killed."""
 STRIKES = 3
 """Times in a row that a worker may end before its episode is one step further."""
 ROW_BYTES = 1000.0
@@ -268,7 +270,7 @@ class Recording:
     def _end(worker: _Worker) -> None:
         if worker.process.is_alive():
             worker.process.terminate()
-            worker.process.join(5)
+            worker.process.join(LEAVE)
             if worker.process.is_alive():
                 worker.process.kill()
         worker.process.join()

@@ -37,7 +37,7 @@ def work(
     """
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _leave)
     server = None
     _say_into(root / f"meta/parts/worker-{number}.log")
     # the client keeps navigation meshes in its home: two at once must not write the same file
@@ -64,6 +64,12 @@ def work(
     finally:
         if server is not None:
             server.stop()
+
+
+def _leave(*_: object) -> None:
+    """End tidily, once: a second signal must not cut short the cleaning up of somebody's server."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
 
 
 def _say_into(path: Path) -> None:
@@ -105,6 +111,7 @@ def _serve(
         while True:
             index = pipe.recv()
             if index is None:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # cleaning up is next
                 return
             record_episode(sim, config, episodes[index], EpisodeWriter(root, index), exact, _Report(pipe, index))
             pipe.send(("done", index))

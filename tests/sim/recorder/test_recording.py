@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import carla
 import pytest
 import yaml
 from wandb.proto.wandb_internal_pb2 import Record
@@ -19,7 +20,7 @@ from sim.recorder.check import problems
 from sim.recorder.config import LidarConfig, RecordConfig, TrafficConfig
 from sim.recorder.hosted import HostedServer
 from sim.recorder.reader import Dataset
-from sim.recorder.recording import Recording
+from sim.recorder.recording import Recording, Where
 from throttle.cli import main
 
 ROOT = Path(__file__).parents[3]
@@ -80,6 +81,27 @@ def wandb_records(folder: Path) -> list[Record]:
             found.append(Record.FromString(part))
             part = b""
     return found
+
+
+def test_a_server_of_somebody_else_is_left_as_it_was(tmp_path):
+    config = RecordConfig(
+        towns=("Alder",), train=1, validation=0, test=0, seconds=2.0, cameras={}, lidar=LidarConfig(enabled=False),
+        traffic=TrafficConfig(vehicles=8, walkers=4),
+    )  # fmt: skip
+    server = HostedServer("Alder", tmp_path)
+    try:
+        recording = Recording(tmp_path / "d", config, Where(host="127.0.0.1", port=server.port, workers=1))
+        assert recording.run(lambda state: None, lambda: False)
+        world = carla.Client("127.0.0.1", server.port, 1).get_world()
+        assert not world.get_settings().synchronous_mode
+        world.wait_for_tick(20.0)
+        kinds = {actor.type_id.split(".")[0] for actor in world.get_actors()}
+        assert kinds <= {"spectator", "traffic"}
+    finally:
+        server.stop()
+    log = (tmp_path / "server-0.log").read_text()
+    assert "is gone" not in log, "the client took its leave"
+    assert "left in synchronous mode" not in log
 
 
 PAUSES = """
