@@ -25,8 +25,8 @@ from sim import roads
 from sim.roads.network import RoadNetwork
 from sim.sensors.camera import Camera, Renderer
 from sim.sensors.labels import Tag, boxes_2d
-from sim.sensors.scene.dressing import SIGN_FACES
 from sim.sensors.scene.profile import KERB
+from sim.sensors.scene.signals import SIGN_FACES
 from sim.sensors.show import Stage
 from sim.sensors.weather import PRESETS, Weather
 from sim.sensors.world_view import VEHICLE_ID, WALKER_ID, actors_of, lights_of

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.sensors.meshes import people
-from sim.sensors.meshes.vehicles import Lamp
+from sim.sensors.meshes.designs import Lamp
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]

@@ -1,6 +1,6 @@
 """Sides of vehicles: windows, pillars, door seams, handles and wheel arches, drawn from the body's outline.
 
-`outline` rows: see `sim.sensors.meshes.vehicles.outlines`.
+`outline` rows: see `sim.sensors.meshes.designs.outlines`.
 """
 
 # numba knows these types, mypy does not

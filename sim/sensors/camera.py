@@ -17,7 +17,7 @@ from sim.roads.network import RoadNetwork
 from sim.sensors import labels, post
 from sim.sensors.actors import Actors, rotations
 from sim.sensors.lights import head_lamps
-from sim.sensors.meshes.vehicles import outlines
+from sim.sensors.meshes.designs import outlines
 from sim.sensors.optics import Camera, Lens
 from sim.sensors.parts import Moving, Parts, Posed, parts_of
 from sim.sensors.raster import Raster, Scratch

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.sensors.actors import Actors, rotations
 from sim.sensors.jit import INNER, sat, single, smooth
-from sim.sensors.meshes.vehicles import DESIGNS, TRUCK_CAB, Body
+from sim.sensors.meshes.designs import DESIGNS, TRUCK_CAB, Body
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]

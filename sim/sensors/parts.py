@@ -13,7 +13,7 @@ from sim.sensors.actors import PROP, WALKER, Actors, rotations
 from sim.sensors.jit import PARALLEL
 from sim.sensors.mesh import Geometry
 from sim.sensors.meshes import people
-from sim.sensors.meshes.vehicles import DESIGNS, TRUCK_CAB, Body
+from sim.sensors.meshes.designs import DESIGNS, TRUCK_CAB, Body
 from sim.sensors.scene.assembly import ranges
 from sim.sensors.templates import CARS, PEDAL_PHASES, Templates
 from sim.sensors.view import View

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sim.sensors.labels import Tag
 from sim.sensors.mesh import Geometry, Mesh
-from sim.sensors.meshes import people, props, two_wheelers, vehicles
-from sim.sensors.meshes.vehicles import Body
+from sim.sensors.meshes import people, props, two_wheelers, vehicles, wheels
+from sim.sensors.meshes.designs import DESIGNS, TRUCK_CAB, Body
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -51,7 +51,7 @@ def _wheels() -> tuple[F32, I32, F32]:
         np.zeros(BODIES, np.float32),
     )
     for body in CARS:
-        d = vehicles.DESIGNS.get(body, vehicles.TRUCK_CAB)
+        d = DESIGNS.get(body, TRUCK_CAB)
         track = d.width / 2 - (0.095 if d.wheel < 0.4 else 0.145)
         spots[body] = [(x, y) for x in d.axles for y in (-track, track)]
         number[body], radius[body] = 4, d.wheel
@@ -78,9 +78,9 @@ def make_templates() -> tuple[Templates, Mesh]:
     for fine in (True, False):
         for kind in CARS:
             body[kind, int(fine)] = add(vehicles.body(kind, fine))
-            d = vehicles.DESIGNS.get(kind, vehicles.TRUCK_CAB)
+            d = DESIGNS.get(kind, TRUCK_CAB)
             tag = {Body.TRUCK: Tag.TRUCK, Body.BUS: Tag.BUS}.get(kind, Tag.CAR)
-            wheel[kind, int(fine)] = add(vehicles.wheel(d.wheel, 0.21 if d.wheel < 0.4 else 0.30, tag, fine))
+            wheel[kind, int(fine)] = add(wheels.wheel(d.wheel, 0.21 if d.wheel < 0.4 else 0.30, tag, fine))
         for look in range(people.LOOKS):
             motorcycle[look, int(fine)] = add(two_wheelers.motorcycle(look, fine))
             for phase in range(PEDAL_PHASES if fine else 1):
@@ -88,8 +88,8 @@ def make_templates() -> tuple[Templates, Mesh]:
                 bicycle[look, phase if fine else slice(None), int(fine)] = made
             for phase in range(people.PHASES + 1):
                 walker[look, phase, int(fine)] = add(people.walker(look, phase, fine))
-        wheel[Body.MOTORCYCLE, int(fine)] = add(vehicles.wheel(0.31, 0.13, Tag.MOTORCYCLE, fine))
-        wheel[Body.BICYCLE, int(fine)] = add(vehicles.wheel(0.34, 0.035, Tag.BICYCLE, fine, thin=True))
+        wheel[Body.MOTORCYCLE, int(fine)] = add(wheels.wheel(0.31, 0.13, Tag.MOTORCYCLE, fine))
+        wheel[Body.BICYCLE, int(fine)] = add(wheels.wheel(0.34, 0.035, Tag.BICYCLE, fine, thin=True))
         for shape in props.Shape:
             prop[shape, int(fine)] = add(props.prop(shape, fine))
     vertex = np.cumsum([0, *(len(m.position) for m in meshes)])

@@ -88,12 +88,14 @@ class Weather:
         zenith = zenith * (1 - night) + np.array([0.006, 0.010, 0.024]) * night
         horizon = horizon * (1 - night) + np.array([0.024, 0.026, 0.036]) * night
         bounce = 0.22 * (light * max(float(sun[2]), 0.12) * 0.6 + horizon * 0.8) * np.array([1.0, 0.97, 0.92])
+        # CARLA's clear nights have a fog_density of 60 and are clear
         fog = np.clip(self.fog_density / 100, 0, 1)
+        thick = 0.055 * fog**1.6 * (1 - 0.7 * night)
         out = np.zeros(SIZE, np.float32)
         out[SUN : SUN + 3], out[SUN_LIGHT : SUN_LIGHT + 3] = sun, light
         out[ZENITH : ZENITH + 3], out[HORIZON : HORIZON + 3] = zenith, horizon
         rain = np.clip(self.precipitation / 100, 0, 1)
-        out[FOG] = 0.0006 * self.scattering_intensity + 0.055 * fog**1.6 + 0.004 * rain + 0.02 * self.dust_storm / 100
+        out[FOG] = 0.0006 * self.scattering_intensity + thick + 0.004 * rain + 0.02 * self.dust_storm / 100
         out[FOG_FALLOFF] = 0.01 + 0.06 * np.clip(self.fog_falloff, 0, 5)
         out[FOG_START] = max(self.fog_distance, 0.0)
         out[CLOUD] = cloud
@@ -124,16 +126,17 @@ def _make_presets() -> dict[str, Weather]:
         "Clear": clear, "Cloudy": cloudy, "Wet": wet, "WetCloudy": wet_cloudy, "SoftRain": soft, "MidRainy": middle,
         "HardRain": hard,
     }  # fmt: skip
-    presets = {}
+    presets = {"Default": clear}
     for kind, weather in kinds.items():
         presets[f"{kind}Noon"] = weather
         presets[f"{kind}Sunset"] = replace(weather, sun_altitude_angle=9.0, sun_azimuth_angle=20.0)
         presets[f"{kind}Night"] = replace(weather, sun_altitude_angle=-60.0)
+    presets["MidRainSunset"] = presets.pop("MidRainySunset")  # CARLA's own spelling
     presets["FogNoon"] = replace(clear, cloudiness=80.0, fog_density=45.0, wetness=20.0)
-    presets["FogNight"] = replace(presets["FogNoon"], sun_altitude_angle=-60.0)
+    presets["FogNight"] = replace(presets["FogNoon"], fog_density=95.0, sun_altitude_angle=-60.0)
     presets["DustStorm"] = replace(clear, dust_storm=100.0, cloudiness=100.0)
     return presets
 
 
 PRESETS: dict[str, Weather] = _make_presets()
-"""Presets under CARLA's names (ClearNoon, HardRainSunset, ...) and FogNoon, FogNight."""
+"""Presets under CARLA's names (ClearNoon, HardRainSunset, ...) and FogNoon, FogNight; the figures are ours."""

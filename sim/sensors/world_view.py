@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from sim.roads.tables import LaneTables
 from sim.sensors.actors import LAMP_BITS, PAINTS, PROP, WALKER, Actors
+from sim.sensors.meshes.designs import Body, Lamp
 from sim.sensors.meshes.people import LOOKS
 from sim.sensors.meshes.props import Shape
-from sim.sensors.meshes.vehicles import Body, Lamp
 from sim.sensors.weather import LAMPS, RAIN, Weather
 from sim.world import fields as f
 from sim.world.presets import BodyType

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from sim.sensors import lidar as beams
 from sim.sensors.actors import LAMP_BITS, PROP, WALKER, Actors
 from sim.sensors.camera import OUTPUTS, Camera, Lens, Renderer
+from sim.sensors.meshes.designs import Body, Lamp
 from sim.sensors.meshes.props import paint_of, shape_of
-from sim.sensors.meshes.vehicles import Body, Lamp
 from sim.sensors.scene.town import scene_of
 from sim.sensors.weather import Weather
 from sim.sensors.world_view import actors_of, lights_of

@@ -6,9 +6,9 @@ import numpy as np
 
 from sim.sensors.labels import Tag
 from sim.sensors.mesh import Builder, Material, Mesh
+from sim.sensors.meshes.designs import Lamp
 from sim.sensors.meshes.people import looks, person
 from sim.sensors.meshes.shapes import ball, box, tube, turn
-from sim.sensors.meshes.vehicles import Lamp
 
 WHEELBASE = {"motorcycle": 1.42, "bicycle": 1.06}
 RADIUS = {"motorcycle": 0.31, "bicycle": 0.34}

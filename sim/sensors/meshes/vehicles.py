@@ -1,120 +1,20 @@
-"""Vehicle bodies: lofted, smooth, two levels of detail; wheels apart, so that they turn and steer.
+"""Vehicle bodies: lofted, smooth, two levels of detail, without wheels (see `wheels`).
 
 A body is two lofts along x (forward): the hull up to the belt line and the cabin above it. Windows, pillars, door seams
-and wheel arches are drawn by the shader from the outline (`OUTLINE`), which keeps the mesh light and its edges sharp.
+and wheel arches are drawn by the shader from `designs.outlines`, which keeps the mesh light and its edges sharp.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.sensors.labels import Tag
 from sim.sensors.mesh import Builder, Material, Mesh
-from sim.sensors.meshes.shapes import box, disc, tube
+from sim.sensors.meshes.designs import DESIGNS, SIDE_KIND, TRUCK_CAB, Body, Design, Lamp
+from sim.sensors.meshes.shapes import box
 
 F64 = NDArray[np.float64]
-
-
-class Body(IntEnum):
-    """Vehicle bodies that have a mesh."""
-
-    SEDAN = 0
-    HATCHBACK = 1
-    SUV = 2
-    VAN = 3
-    TRUCK = 4
-    BUS = 5
-    MOTORCYCLE = 6
-    BICYCLE = 7
-
-
-class Lamp(IntEnum):
-    """Bit numbers of an actor's lamps."""
-
-    HEAD = 0
-    BRAKE = 1
-    LEFT = 2
-    RIGHT = 3
-    REVERSE = 4
-
-
-@dataclass(frozen=True)
-class Design:
-    """A body's figures in metres, origin on the ground in the middle, x forward."""
-
-    length: float
-    width: float
-    height: float
-    belt: float
-    """Height of the lower edge of the windows."""
-    bonnet: float
-    """Height of the bonnet's front end."""
-    tail: float
-    """Height of the rear end of the hull."""
-    clearance: float
-    screen: tuple[float, float]
-    """x of the windscreen's foot and top."""
-    rear: tuple[float, float]
-    """x of the rear window's top and foot."""
-    pillars: tuple[float, float]
-    """x of the B and C pillars (-99: none)."""
-    axles: tuple[float, float]
-    """x of the rear and front axle."""
-    wheel: float
-    """Radius."""
-    windows_from: float = -99.0
-    """No side windows behind this x."""
-    taper: float = 0.12
-    """How much narrower the roof is than the belt, a share."""
-
-
-DESIGNS: dict[Body, Design] = {
-    Body.SEDAN: Design(
-        4.6, 1.86, 1.45, 0.93, 0.74, 0.98, 0.20, (1.10, 0.28), (-1.05, -1.75), (-0.28, -99), (-1.38, 1.40), 0.33
-    ),
-    Body.HATCHBACK: Design(
-        4.0, 1.78, 1.50, 0.95, 0.78, 0.98, 0.20, (0.98, 0.30), (-1.45, -1.86), (-0.35, -99), (-1.25, 1.25), 0.31
-    ),
-    Body.SUV: Design(
-        4.7, 1.95, 1.72, 1.08, 0.95, 1.08, 0.27, (1.02, 0.42), (-1.85, -2.22), (-0.28, -1.15), (-1.40, 1.42), 0.37
-    ),
-    Body.VAN: Design(
-        5.6, 2.05, 2.35, 1.18, 1.02, 1.18, 0.28, (2.05, 1.22), (-2.66, -2.76), (0.35, -99), (-1.75, 1.80), 0.36,
-        0.4, 0.08
-    ),
-    Body.BUS: Design(
-        10.8, 2.50, 3.05, 1.15, 1.15, 1.15, 0.30, (5.33, 5.16), (-5.28, -5.36), (-99, -99), (-2.95, 2.75), 0.48,
-        -99, 0.03
-    ),
-}  # fmt: skip
-
-OUTLINE_FIELDS = 16
-SIDE_KIND = {Body.SEDAN: 0, Body.HATCHBACK: 1, Body.SUV: 2, Body.VAN: 3, Body.BUS: 4, Body.TRUCK: 5}
-
-
-def outlines() -> NDArray[np.float32]:
-    """[kinds, OUTLINE_FIELDS]: what the shader needs to draw a body's side.
-
-    belt z, clearance, screen foot x, screen top x, rear top x, rear foot x, B pillar x, C pillar x, rear axle x,
-    front axle x, wheel radius, windows from x, pitch of the pillars (0: only B and C), half length.
-    """
-    table = np.zeros((len(SIDE_KIND), OUTLINE_FIELDS), np.float32)
-    for body, row in SIDE_KIND.items():
-        d = DESIGNS.get(body, TRUCK_CAB)
-        table[row, :14] = (
-            d.belt, d.clearance, *d.screen, *d.rear, *d.pillars, *d.axles, d.wheel, d.windows_from,
-            1.55 if body == Body.BUS else 0.0, d.length / 2,
-        )  # fmt: skip
-    return table
-
-
-TRUCK_CAB = Design(
-    8.2, 2.45, 2.75, 1.55, 1.45, 1.55, 0.45, (3.98, 3.70), (2.22, 2.20), (-99, -99), (-2.35, 2.65), 0.46, 2.6, 0.05
-)
 _WHITE = (1.0, 1.0, 1.0)
 _DARK = (0.02, 0.02, 0.022)
 
@@ -289,53 +189,4 @@ def body(kind: Body, fine: bool) -> Mesh:
     _hull(mb, d, -d.length / 2, fine, {Body.BUS: 1.0, Body.VAN: 0.6}.get(kind, 0.0))
     _cabin(mb, d, fine)
     _lamps(mb, d, -d.length / 2, fine)
-    return mb.build()
-
-
-def wheel(radius: float, width: float, tag: Tag, fine: bool, thin: bool = False) -> Mesh:
-    """A wheel with its axle along y, centred; the outer face looks towards +y (and -y: it is symmetric)."""
-    mb = Builder()
-    mb.semantic = tag
-    sides = 20 if fine else 9
-    a = np.arange(sides) * 2 * np.pi / sides
-    ring = np.stack([np.cos(a), 0 * a, np.sin(a)], -1)
-    half = width / 2
-    profile = [(0.62, half), (0.93, half), (1.0, half * 0.6), (1.0, -half * 0.6), (0.93, -half), (0.62, -half)]
-    if thin:
-        profile = [(0.90, half), (1.0, half * 0.3), (1.0, -half * 0.3), (0.90, -half), (0.90, half)]
-    p = np.array([ring * r * radius + (0, y, 0) for r, y in profile])
-    mb.grid(p, Material.RUBBER, (0.03, 0.03, 0.032), closed=True)
-    if thin:
-        for k in range(10 if fine else 4):
-            t = k * 2 * np.pi / (10 if fine else 4)
-            tube(
-                mb,
-                [(0, 0, 0), (0.9 * radius * np.cos(t), 0, 0.9 * radius * np.sin(t))],
-                [0.006, 0.005],
-                3,
-                Material.METAL,
-                (0.5, 0.5, 0.5),
-            )
-        return mb.build()
-    spokes = 5
-    for side in (1, -1):
-        disc(mb, (0, side * half * 0.55, 0), (0, side, 0), radius * 0.62, sides, Material.RUBBER, (0.015, 0.015, 0.016))
-        if not fine:
-            disc(mb, (0, side * half * 0.9, 0), (0, side, 0), radius * 0.5, 8, Material.METAL, (0.38, 0.39, 0.40))
-            continue
-        disc(mb, (0, side * half * 0.95, 0), (0, side, 0), radius * 0.18, 10, Material.METAL, (0.5, 0.5, 0.52))
-        for k in range(spokes):
-            t = k * 2 * np.pi / spokes
-            u, v = np.array([np.cos(t), 0, np.sin(t)]), np.array([-np.sin(t), 0, np.cos(t)])
-            y = np.array([0, side * half * 0.9, 0])
-            q = [u * radius * 0.12 + v * 0.055 * radius / 0.33, u * radius * 0.63 + v * 0.06 * radius / 0.33]
-            q = [*q, u * radius * 0.63 - v * 0.06 * radius / 0.33, u * radius * 0.12 - v * 0.055 * radius / 0.33]
-            mb.quad([c + y for c in q], Material.METAL, (0.5, 0.51, 0.53), np.zeros((4, 2)))
-        inner = [(0.60, half * 0.9), (0.66, half * 1.02)]
-        mb.grid(
-            np.array([ring * r * radius + (0, side * y, 0) for r, y in inner]),
-            Material.METAL,
-            (0.45, 0.46, 0.47),
-            closed=True,
-        )
     return mb.build()

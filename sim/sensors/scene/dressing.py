@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,33 +10,21 @@ from numpy.typing import NDArray
 from sim.roads.network import RoadNetwork
 from sim.sensors.mesh import Mesh
 from sim.sensors.meshes import buildings, furniture, plants
-from sim.sensors.meshes.furniture import LAMP_ARM, SignFace
+from sim.sensors.meshes.furniture import LAMP_ARM
 from sim.sensors.meshes.shapes import turn
 from sim.sensors.scene.assembly import Collector
-from sim.sensors.scene.ground import PAVED_TYPES, WALK_TYPES, Ground
 from sim.sensors.scene.occupancy import Occupancy
-from sim.sensors.scene.profile import KERB, Profile
+from sim.sensors.scene.placed import Placed
+from sim.sensors.scene.profile import KERB
+from sim.sensors.scene.roadside import Side, place_on, rectangle, sides
+from sim.sensors.scene.signals import lights_and_signs
+from sim.sensors.scene.surfaces import Ground
 
 F64 = NDArray[np.float64]
-FIRST_ID = 32768
-"""Instance ids of what stands; actors have lower ones."""
 TREES = 10
 """Kinds of trees."""
 AVENUE_TREES = 520
 """At most about this many trees stand along the roads of a town."""
-
-
-@dataclass
-class Dressing:
-    """What the rules placed besides the meshes: lamp heads [n, 3] and the next free instance id."""
-
-    lamps: list[F64] = field(default_factory=list)
-    next_id: int = FIRST_ID
-
-    def take(self) -> int:
-        """A fresh instance id."""
-        self.next_id += 1
-        return self.next_id - 1
 
 
 def _stock() -> dict[str, list[list[Mesh]]]:
@@ -58,68 +45,26 @@ def _stock() -> dict[str, list[list[Mesh]]]:
     }
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One side of a road section: kerb and outer edge as points, direction away from the road."""
-
-    kerb: F64
-    outer: F64
-    out: F64
-    along: F64
-    has_walk: bool
-    straight: F64
-
-
-def _sides(profile: Profile) -> list[_Side]:
-    """Left and right side of a section outside junctions."""
-    found = []
-    s = profile.s - profile.s[0]
-    for sign in (1, -1):
-        lanes = [i for i in profile.section.lanes if i * sign > 0]
-        lanes.sort(key=abs)
-        paved = [i for i in lanes if profile.section.lanes[i].type in PAVED_TYPES]
-        walk = [i for i in lanes if profile.section.lanes[i].type in WALK_TYPES]
-        edge = profile.edges[paved[-1]][1] if paved else profile.edges[0][1]
-        outer = profile.edges[walk[-1]][1] if walk else edge
-        out = np.stack([-sign * np.sin(profile.heading), -sign * np.cos(profile.heading)], -1)
-        found.append(_Side(profile.at(edge), profile.at(outer), out, s, bool(walk), profile.heading))
-    return found
-
-
-def _at(side: _Side, line: F64, d: float) -> tuple[F64, F64]:
-    """Point on a line [n, 3] of the side at d metres along the road, and the direction away from the road."""
-    p = np.array([np.interp(d, side.along, line[:, k]) for k in range(3)])
-    o = np.array([np.interp(d, side.along, side.out[:, k]) for k in range(2)])
-    return p, o / max(float(np.hypot(*o)), 1e-9)
-
-
-def _rectangle(centre: F64, out: F64, depth: float, width: float) -> F64:
-    across = np.array([-out[1], out[0]])
-    return np.array(
-        [centre + a * out * depth / 2 + b * across * width / 2 for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]
-    )
-
-
-def _street_furniture(parts: Collector, dressing: Dressing, stock: dict[str, list[list[Mesh]]], side: _Side,
+def _street_furniture(parts: Collector, placed: Placed, stock: dict[str, list[list[Mesh]]], side: Side,
                       rng: np.random.Generator, taken: Occupancy, offset: float, trees: float) -> None:  # fmt: skip
     """Lamps, trees, benches, bins and hydrants along one side of a road."""
     length = float(side.along[-1])
     lift = KERB if side.has_walk else -0.05
 
     def put(kind: str, d: float, base: F64, away: float, yaw_shift: float, radius: float, which: int = 0) -> F64 | None:
-        p, out = _at(side, base, d)
+        p, out = place_on(side, base, d)
         at = p + np.array([*out * away, lift])
         if not taken.take_if_free(at, radius):
             return None
         yaw = float(np.arctan2(-out[1], -out[0])) + yaw_shift
-        parts.prop(stock[kind][which % len(stock[kind])], turn(yaw, at), dressing.take())
+        parts.prop(stock[kind][which % len(stock[kind])], turn(yaw, at), placed.take())
         return at
 
     for d in np.arange(8.0 + offset, length - 5, 27.0):
         at = put("lamp", d, side.kerb, 0.75, 0.0, 0.2)
         if at is not None:
-            _, out = _at(side, side.kerb, d)
-            dressing.lamps.append(np.array([*(at[:2] - out * LAMP_ARM), at[2] + 7.2]))
+            _, out = place_on(side, side.kerb, d)
+            placed.lamps.append(np.array([*(at[:2] - out * LAMP_ARM), at[2] + 7.2]))
     edge, gap = (side.outer, 1.3) if side.has_walk else (side.kerb, 3.0)
     lift = -0.05
     for d in np.arange(4.0, length - 3, 8.5):
@@ -149,7 +94,7 @@ def _street_furniture(parts: Collector, dressing: Dressing, stock: dict[str, lis
             put("shelter", d + 4, side.outer, 0.55, 0.0, 1.0)
 
 
-def _buildings(parts: Collector, dressing: Dressing, side: _Side, rng: np.random.Generator, taken: Occupancy,
+def _buildings(parts: Collector, placed: Placed, side: Side, rng: np.random.Generator, taken: Occupancy,
                density: float) -> None:  # fmt: skip
     """A row of buildings behind one side of a road, without gaps where it can."""
     length = float(side.along[-1])
@@ -162,17 +107,17 @@ def _buildings(parts: Collector, dressing: Dressing, side: _Side, rng: np.random
             break
         depth = rng.uniform(8, 10) if family else rng.uniform(12, 17)
         setback = rng.uniform(5.5, 8.5) if family else rng.uniform(3.0, 3.8)
-        p, out = _at(side, side.outer, d + width / 2)
+        p, out = place_on(side, side.outer, d + width / 2)
         for shrink in (1.0, 0.75):
             w = width * shrink
             centre = p[:2] + out * (setback + depth / 2)
-            footprint = _rectangle(centre, out, depth, w)
-            if w < 7 or not taken.free(_rectangle(centre + out * 0.0, out, depth + 2.4, w - 0.1)):
+            footprint = rectangle(centre, out, depth, w)
+            if w < 7 or not taken.free(rectangle(centre + out * 0.0, out, depth + 2.4, w - 0.1)):
                 continue
             if rng.random() < 0.07:  # leave a little park
                 break
             taken.take(footprint)
-            taken.take(_rectangle(p[:2] + out * setback / 2, out, max(setback - 3.2, 0.1), w))
+            taken.take(rectangle(p[:2] + out * setback / 2, out, max(setback - 3.2, 0.1), w))
             storeys = int(rng.integers(2, 6 + int(4 * density)))
             yaw = float(np.arctan2(-out[1], -out[0]))
             kind = "house" if family else ("town" if rng.random() < 0.85 else "offices")
@@ -183,50 +128,14 @@ def _buildings(parts: Collector, dressing: Dressing, side: _Side, rng: np.random
                 yaw,
                 (depth / 2, w / 2 - 0.01),
                 storeys,
-                dressing.take(),
+                placed.take(),
             )
             parts.solid.append(built.build())
             break
         d += width + (rng.uniform(3, 6) if family else 0.02)
 
 
-SIGN_FACES = {
-    "206": SignFace.STOP, "205": SignFace.YIELD, "274": SignFace.LIMIT, "267": SignFace.NO_ENTRY,
-    "314": SignFace.PARKING, "350": SignFace.CROSSING,
-}  # fmt: skip
-"""Signs of the German catalogue, which CARLA's towns use."""
-UNBOUND = 9999
-"""Light index of a traffic light that binds no lane: always dark."""
-
-
-def _lights_and_signs(parts: Collector, dressing: Dressing, network: RoadNetwork) -> F64:
-    """Traffic lights and signs of the map; returns where the network's lights stand [S, 3]."""
-    tables = network.lane_tables()
-    bound = {int(signal): k for k, signal in enumerate(tables.light_signal)}
-    places = np.zeros((len(bound), 3))
-    for index, signal in enumerate(network.signals):
-        x, y, z, yaw = (float(v[0]) for v in network.point(signal.road, np.array([signal.s]), np.array([signal.t])))
-        # what stands right of the road is for traffic along it, as in CARLA's towns
-        facing = yaw + np.pi if signal.t < 0 else yaw
-        at = (x, y, z + KERB - 0.05)
-        if signal.dynamic:
-            light = bound.get(index, UNBOUND)
-            if light != UNBOUND:
-                facing = float(tables.light_yaw[light])
-                places[light] = at
-            arm = furniture.mast_arm(signal.t)
-            forms = [furniture.traffic_light(arm, facing, light, fine) for fine in (True, False)]
-            parts.prop(forms, turn(0.0, at), dressing.take())
-        elif signal.type in SIGN_FACES:
-            # the network gives limits in m/s where the file names a unit
-            value = float(signal.value or 0)
-            value = round(value * 3.6 if signal.unit else value)
-            forms = [furniture.sign(SIGN_FACES[signal.type], fine, int(value)) for fine in (True, False)]
-            parts.prop(forms, turn(facing, at), dressing.take())
-    return places
-
-
-def _greenery(parts: Collector, dressing: Dressing, stock: dict[str, list[list[Mesh]]], rng: np.random.Generator,
+def _greenery(parts: Collector, placed: Placed, stock: dict[str, list[list[Mesh]]], rng: np.random.Generator,
               taken: Occupancy, low: F64, high: F64, ground: float) -> None:  # fmt: skip
     """Trees and bushes in clumps over the free land."""
     area = float(np.prod(high - low))
@@ -238,11 +147,28 @@ def _greenery(parts: Collector, dressing: Dressing, stock: dict[str, list[list[M
                 kind = "tree" if rng.random() < 0.75 else "bush"
                 which = int(rng.integers(len(stock[kind])))
                 scale = float(rng.uniform(0.85, 1.35))
-                parts.prop(stock[kind][which], turn(rng.uniform(0, 6.28), (*at, ground - 0.07), scale), dressing.take())
+                parts.prop(stock[kind][which], turn(rng.uniform(0, 6.28), (*at, ground - 0.07), scale), placed.take())
+
+
+def _plant_islands(parts: Collector, placed: Placed, stock: dict[str, list[list[Mesh]]], rng: np.random.Generator,
+                   taken: Occupancy, ground: Ground) -> None:  # fmt: skip
+    """A tree in the middle of every island that is large enough, and a ring of bushes around it."""
+    for island, z in ground.islands:
+        middle = np.array(island.centroid.coords[0])
+        gap = np.hypot(*(np.array(island.exterior.coords) - middle).T)
+        if gap.min() < 5.0:
+            continue
+        for k in range(9):
+            reach = 0.0 if k == 0 else 0.42 * float(gap.min())
+            spot = middle + reach * np.array([np.cos(k * np.pi / 4), np.sin(k * np.pi / 4)])
+            if taken.take_if_free(spot, 0.6):
+                kind = "tree" if k == 0 else "bush"
+                form = stock[kind][int(rng.integers(len(stock[kind])))]
+                parts.prop(form, turn(rng.uniform(0, 6.28), (*spot, z)), placed.take())
 
 
 def _skyline(
-    parts: Collector, dressing: Dressing, rng: np.random.Generator, taken: Occupancy, low: F64, high: F64, ground: float
+    parts: Collector, placed: Placed, rng: np.random.Generator, taken: Occupancy, low: F64, high: F64, ground: float
 ) -> None:
     """Taller blocks around the town, so that streets do not end in an empty horizon."""
     centre, half = (low + high) / 2, (high - low) / 2
@@ -258,20 +184,20 @@ def _skyline(
             out = centre - p
             out /= np.linalg.norm(out)
             size = rng.uniform(14, 24, 2)
-            foot = _rectangle(p, out, size[0], size[1])
+            foot = rectangle(p, out, size[0], size[1])
             if not taken.free(foot):
                 continue
             taken.take(foot)
             yaw, storeys = float(np.arctan2(out[1], out[0])), int(rng.integers(4, 13 + 4 * ring))
             seed, plot = int(rng.integers(1 << 30)), (float(size[0]) / 2, float(size[1]) / 2)
-            built = buildings.place("offices", seed, (*p, ground), yaw, plot, storeys, dressing.take())
+            built = buildings.place("offices", seed, (*p, ground), yaw, plot, storeys, placed.take())
             parts.solid.append(built.build())
 
 
-def dress(parts: Collector, ground: Ground, network: RoadNetwork, seed: int) -> tuple[Dressing, F64]:
+def dress(parts: Collector, ground: Ground, network: RoadNetwork, seed: int) -> tuple[Placed, F64]:
     """Everything that stands in the town; the same for the same map and seed. Returns lamps and traffic lights."""
     rng = np.random.default_rng([seed, 41])
-    dressing = Dressing()
+    placed = Placed()
     stock = _stock()
     points = np.concatenate(ground.heights)
     low, high = points[:, :2].min(0), points[:, :2].max(0)
@@ -281,7 +207,7 @@ def dress(parts: Collector, ground: Ground, network: RoadNetwork, seed: int) -> 
     walkable = Occupancy(low - 220, high + 220)
     walkable.mark(ground.roadway, 0.1)
     taken.mark(ground.walkway, 0.1)
-    lights = _lights_and_signs(parts, dressing, network)
+    lights = lights_and_signs(parts, placed, network)
     for light in lights:
         walkable.take_if_free(light, 1.0)
     # so many trees that the largest town still fits in memory
@@ -292,11 +218,12 @@ def dress(parts: Collector, ground: Ground, network: RoadNetwork, seed: int) -> 
     for profile in ground.profiles:
         if profile.s[-1] - profile.s[0] < 8:
             continue
-        for k, side in enumerate(_sides(profile)):
+        for k, side in enumerate(sides(profile)):
             middle = side.kerb[len(side.kerb) // 2, :2]
             density = float(np.clip(1.15 - np.linalg.norm(middle - centre) / max(extent, 1.0) * 0.8, 0.25, 1.0))
-            _buildings(parts, dressing, side, rng, taken, density)
-            _street_furniture(parts, dressing, stock, side, rng, walkable, 13.5 * k, trees)
-    _skyline(parts, dressing, rng, taken, low, high, level)
-    _greenery(parts, dressing, stock, rng, taken, low, high, level)
-    return dressing, lights
+            _buildings(parts, placed, side, rng, taken, density)
+            _street_furniture(parts, placed, stock, side, rng, walkable, 13.5 * k, trees)
+    _skyline(parts, placed, rng, taken, low, high, level)
+    _greenery(parts, placed, stock, rng, taken, low, high, level)
+    _plant_islands(parts, placed, stock, rng, walkable, ground)
+    return placed, lights

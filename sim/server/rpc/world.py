@@ -6,6 +6,7 @@ from typing import Any
 
 from sim.server import settings as episode_settings
 from sim.server.arguments import boolean, items, number, text
+from sim.server.episode import WEATHER
 from sim.server.errors import CallError
 from sim.server.rpc.table import Style, method, value, void
 from sim.server.simulation import Simulation
@@ -58,8 +59,12 @@ def get_weather_parameters(sim: Simulation) -> list[Any]:
 
 @void
 def set_weather_parameters(sim: Simulation, weather: Any) -> None:
-    """Rendered sensors look at it; as in CARLA it does not change the grip of the road."""
-    sim.episode.weather = [number(v, "weather") for v in items(weather, 14, "weather")[:14]]
+    """Rendered sensors look at it; as in CARLA it does not change the grip of the road.
+
+    WeatherParameters.Default, whose first nine fields are -1, is the weather that an episode begins with.
+    """
+    values = [number(v, "weather") for v in items(weather, 14, "weather")[:14]]
+    sim.episode.weather = list(WEATHER) if set(values[:9]) == {-1.0} else values
 
 
 @value

@@ -13,8 +13,8 @@ from sim.sensors.actors import WALKER, Actors, rotations
 from sim.sensors.camera import Camera, Renderer
 from sim.sensors.labels import Tag
 from sim.sensors.mesh import Builder, Material
+from sim.sensors.meshes.designs import Body
 from sim.sensors.meshes.shapes import box
-from sim.sensors.meshes.vehicles import Body
 from sim.sensors.scene.town import scene_of_mesh
 
 W, H, FOV = 320, 160, math.radians(90)

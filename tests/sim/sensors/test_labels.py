@@ -15,7 +15,7 @@ from sim.sensors.actors import WALKER, Actors, rotations
 from sim.sensors.camera import Camera, Renderer
 from sim.sensors.encodings import encode_depth, encode_instance
 from sim.sensors.labels import Tag, boxes_2d
-from sim.sensors.meshes.vehicles import DESIGNS, Body
+from sim.sensors.meshes.designs import DESIGNS, Body
 from sim.sensors.weather import PRESETS
 
 spec = importlib.util.spec_from_file_location("oracle", Path(__file__).with_name("oracle.py"))

@@ -6,7 +6,7 @@ import pytest
 from contracts import UserError
 from sim.sensors.actors import Actors
 from sim.sensors.lidar import Lidar, Pose, Radar, RayCaster, radar_scan, scan, semantic_scan
-from sim.sensors.meshes.vehicles import Body
+from sim.sensors.meshes.designs import Body
 
 
 @pytest.fixture(scope="module")

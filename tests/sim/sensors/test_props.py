@@ -8,8 +8,8 @@ from sim.sensors.actors import PROP, Actors, rotations
 from sim.sensors.camera import Camera, Lens, Renderer
 from sim.sensors.labels import Tag, boxes_2d
 from sim.sensors.lidar import Lidar, Pose, RayCaster, semantic_scan
+from sim.sensors.meshes.designs import Body
 from sim.sensors.meshes.props import TAGS, Shape, paint_of, shape_of
-from sim.sensors.meshes.vehicles import Body
 from sim.sensors.world_view import STATIC_ID, actors_of
 from sim.server.catalogue import PROPS
 from sim.world import fields as f

@@ -70,6 +70,30 @@ def test_a_shipped_town(town):
     assert other.static.mesh.position.shape != town.scene.static.mesh.position.shape
 
 
+def test_a_roundabouts_island_is_whole(town):
+    caster = RayCaster(town.scene)
+    centre, radius = np.array([0.0, -170.0, 0.0]), 17.75  # Crown Circle
+    angle = np.linspace(0, 2 * np.pi, 90)
+    out = np.stack([np.cos(angle), np.sin(angle), 0 * angle], 1)
+
+    def height_and_tag(reach):
+        from_above = (centre + reach * out + [0, 0, 1]).astype(np.float32)
+        hits = caster.cast(from_above, np.tile(np.array([[0, 0, -1]], np.float32), (len(out), 1)), 3.0)
+        return hits.point[:, 2], hits.tag
+
+    z, tag = height_and_tag(radius - 0.4)
+    assert (tag == Tag.SIDEWALK).mean() > 0.95, "a paved rim, on which lamps stand"
+    assert np.abs(z[tag == Tag.SIDEWALK] - 0.15).max() < 0.01
+    z, tag = height_and_tag(radius + 0.4)
+    assert np.isin(tag, [Tag.ROAD, Tag.ROAD_LINE]).all()
+    # its kerb meets a ray that comes low over the road from every side
+    for direction in out.astype(np.float32):
+        start = (centre + (radius + 2) * direction + [0, 0, 0.08]).astype(np.float32)
+        hit = caster.cast(start, -direction[None], 4.0)
+        assert abs(hit.distance[0] - 2.0) < 0.1
+    assert (height_and_tag(radius - 3.0)[1] == Tag.TERRAIN).mean() > 0.6, "grass, trees and bushes"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["Gridley", "Marlin"])
 def test_the_other_shipped_towns(name):

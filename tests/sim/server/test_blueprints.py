@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.sensors.meshes.designs import Body
 from sim.sensors.meshes.people import PHASES, walker
 from sim.sensors.meshes.props import prop, shape_of
 from sim.sensors.meshes.two_wheelers import bicycle, motorcycle
-from sim.sensors.meshes.vehicles import Body, body
+from sim.sensors.meshes.vehicles import body
 from sim.server.blueprints import BY_ID, LIBRARY, WIRE, Kind
 from sim.world.presets import BodyType
 

@@ -95,13 +95,19 @@ def test_sensor_streams(server: ServerProcess) -> None:
 
 def test_rendered_sensors(server: ServerProcess) -> None:
     seen = run_client(server.port, "pictures", timeout=500)
-    assert len(seen["frames"]) == 11
+    assert len(seen["frames"]) == 15, "eleven kinds on one vehicle, four sensors on another"
     assert all(seen["frames"].values()), "one message a tick, of that tick"
     assert {1, 11, 14} <= set(seen["tags"]), "road, sky, car"
     assert 7 < seen["car_depth"] < 12
     assert seen["control"] == [[255, 0, 0]], "a car's colour in control pictures"
     assert seen["colours"] > 10
     assert seen["instances"] > 50
+    assert seen["behind"]["size"] == [[80, 120], [80, 120]]
+    assert seen["behind"]["colours"] > 10
+    assert seen["behind"]["sees"], "the camera on the car ahead looks back at the first"
+    normal, slow = seen["behind"]["brightness"]
+    assert slow > 1.2 * normal, "four times the light"
+    assert min(seen["behind"]["lidar_points"]) > 100
     assert min(seen["lidar_points"]) > 100
     assert seen["lidar_channels"] == 32
     assert seen["lidar_sees"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sim.server.episode import WEATHER
 from sim.server.snapshot import STATE
 from tests.sim.server.conftest import Bare, ServerProcess, frame_number
 
@@ -41,6 +42,8 @@ def test_unknown_methods_and_wrong_arguments_are_answered(bare: Bare) -> None:
     assert bare.call("set_actor_transform", "x", None)[0][0] is True
     assert bare.call("set_episode_settings", [1] * 11)[0][0] == 0
     assert bare.call("set_weather_parameters", [float("nan")] * 14)[0][0] is True
+    bare.call("set_weather_parameters", [-1.0] * 9 + [0.0, 1.0, 0.03, 0.0331, 0.0])  # WeatherParameters.Default
+    assert np.allclose(bare.value("get_weather_parameters"), WEATHER)
     assert bare.call("apply_batch", "x", False) == []
     assert [r[0][0] for r in bare.call("apply_batch", [[[99, [1]]], 5, [[1, [424242]]], [[2, [1]]]], False)] == [0] * 4
 

@@ -56,6 +56,21 @@ def pictures(port: int) -> dict[str, Any]:
         sensor = world.spawn_actor(blueprint, place, attach_to=vehicle)
         sensor.listen(lambda data, name=name: got[name].append(data))
         sensors.append(sensor)
+    # at the same time, on another vehicle, looking back
+    for name, more in (
+        ("camera.rgb", {}), ("camera.instance_segmentation", {}), ("lidar.ray_cast", {"points_per_second": "100000"}),
+        ("camera.rgb", {"exposure_mode": "manual", "shutter_speed": "50"}),
+    ):  # fmt: skip
+        blueprint = library.find(f"sensor.{name}")
+        if name.startswith("camera"):
+            more = {"image_size_x": "120", "image_size_y": "80", **more}
+        for key, value in more.items():
+            blueprint.set_attribute(key, value)
+        place = carla.Transform(carla.Location(x=-0.3, z=2.2), carla.Rotation(yaw=180.0))
+        sensor = world.spawn_actor(blueprint, place, attach_to=other)
+        label = f"{name} {'slow shutter' if 'shutter_speed' in more else 'behind'}"
+        sensor.listen(lambda data, name=label: got[name].append(data))
+        sensors.append(sensor)
     frames = [world.tick() for _ in range(4)]
     time.sleep(0.5)
 
@@ -76,6 +91,13 @@ def pictures(port: int) -> dict[str, Any]:
         "instances": int(
             np.bincount((pixels("camera.instance_segmentation")[..., 1]).ravel(), minlength=256)[other.id & 255]
         ),
+        "behind": {
+            "size": [pixels("camera.rgb behind").shape[:2], pixels("camera.instance_segmentation behind").shape[:2]],
+            "colours": float(pixels("camera.rgb behind")[..., :3].std()),
+            "sees": bool((pixels("camera.instance_segmentation behind")[..., 1] == vehicle.id & 255).any()),
+            "brightness": [float(pixels(f"camera.rgb {how}")[..., :3].mean()) for how in ("behind", "slow shutter")],
+            "lidar_points": [len(d) for d in got["lidar.ray_cast behind"]],
+        },
         "lidar_points": [len(d) for d in got["lidar.ray_cast"]],
         "lidar_channels": got["lidar.ray_cast"][-1].channels,
         "lidar_sees": other.id in [p.object_idx for p in points],
