@@ -69,6 +69,12 @@ class CarlaView:
                 self._lights.append((index, light))
         self._state = np.zeros(len(tables.light_signal), np.int32)
         self._known: dict[int, tuple[float, ...] | None] = {}
+        """Every actor of the last snapshot: what never changes of an obstacle (see `_static`), None for the rest."""
+        self._seen: list[int] = []
+        """Their ids in the snapshot's order."""
+        self._obstacles: list[int] = []
+        """Places of the obstacles in it; `_ids` [N] and `_fixed` [N, 7] are theirs."""
+        self._ids, self._fixed = np.zeros(0, np.int64), np.zeros((0, 7))
         self._blue: dict[int, tuple[Any, float, bool]] = {}
         """Emergency vehicles by id, when they were asked for their lights last, and what they said."""
         self._size = self._static(ego)
@@ -109,36 +115,43 @@ class CarlaView:
         own = snapshot.find(self.ego.id)
         if own is None:
             raise RuntimeError("the ego is not in the world any more")
-        seen = {actor.id: actor for actor in snapshot}
+        actors = list(snapshot)
+        seen = [actor.id for actor in actors]
+        if seen != self._seen:
+            self._meet(seen)
+        rows = []
+        for k in self._obstacles:
+            pose, speed = actors[k].get_transform(), actors[k].get_velocity()
+            place = pose.location
+            rows.append((place.x, place.y, place.z, pose.rotation.yaw, speed.x, speed.y))
+        for index, light in self._lights:
+            self._state[index] = _STATES[int(light.get_state())]
+        hits, self._hits = self._hits, []
+        return self._assemble(snapshot, own, np.array(rows, np.float64).reshape(-1, 6), tuple(hits))
+
+    def _meet(self, seen: list[int]) -> None:
+        """Others are in the world than in the last snapshot, or in another order."""
         unknown = [number for number in seen if number not in self._known]
         if unknown:
             self._learn(unknown)
-        if len(self._known) > len(seen):
-            self._known = {number: self._known[number] for number in seen}
-        rows, ids = [], []
-        for number, actor in seen.items():
-            static = self._known[number]
-            if static is None:
-                continue
-            pose, speed = actor.get_transform(), actor.get_velocity()
-            place = pose.location
-            rows.append((place.x, place.y, place.z, pose.rotation.yaw, speed.x, speed.y, *static))
-            ids.append(number)
-        for index, light in self._lights:
-            self._state[index] = _STATES[int(light.get_state())]
-        self._blue = {number: actor for number, actor in self._blue.items() if number in seen}
-        hits, self._hits = self._hits, []
-        return self._assemble(snapshot, own, np.array(rows, np.float64).reshape(-1, 13), ids, tuple(hits))
+        self._known = {number: self._known[number] for number in seen}
+        self._blue = {number: actor for number, actor in self._blue.items() if number in self._known}
+        fixed = [self._known[number] for number in seen]
+        self._seen, self._obstacles = seen, [k for k, values in enumerate(fixed) if values is not None]
+        self._ids = np.array([seen[k] for k in self._obstacles], np.int64)
+        self._fixed = np.array([fixed[k] for k in self._obstacles], np.float64).reshape(-1, 7)
 
-    def _on_duty(self, ids: list[int], away: Any, time: float) -> Any:
+    def _on_duty(self, away: Any, time: float) -> Any:
         """[N] the blue lights are on, as CARLA's own scenarios have it (VehicleLightState.Special1).
 
         away: [N] metres from the ego. Lights are a call to the server, so near vehicles are asked once a second.
         """
+        found = np.zeros(len(self._ids), np.bool_)
+        if not self._blue:
+            return found
         import carla
 
-        found = np.zeros(len(ids), np.bool_)
-        for k, number in enumerate(ids):
+        for k, number in enumerate(self._ids.tolist()):
             if number not in self._blue or away[k] > ASKED_WITHIN:
                 continue
             vehicle, asked, on = self._blue[number]
@@ -148,13 +161,12 @@ class CarlaView:
             found[k] = on
         return found
 
-    def _assemble(
-        self, snapshot: Any, own: Any, rows: Any, ids: list[int], hits: tuple[Collision, ...]
-    ) -> Surroundings:
-        yaw = np.radians(rows[:, 3])
+    def _assemble(self, snapshot: Any, own: Any, rows: Any, hits: tuple[Collision, ...]) -> Surroundings:
+        """rows: [N, 6] x, y, z, yaw (degrees), velocity of the obstacles."""
+        yaw, fixed = np.radians(rows[:, 3]), self._fixed
         cos, sin = np.cos(yaw), np.sin(yaw)
-        x = rows[:, 0] + rows[:, 10] * cos - rows[:, 11] * sin
-        y = rows[:, 1] + rows[:, 10] * sin + rows[:, 11] * cos
+        x = rows[:, 0] + fixed[:, 4] * cos - fixed[:, 5] * sin
+        y = rows[:, 1] + fixed[:, 4] * sin + fixed[:, 5] * cos
         pose, speed = own.get_transform(), own.get_velocity()
         gained, spin = own.get_acceleration(), own.get_angular_velocity()
         place, turn = pose.location, pose.rotation
@@ -175,13 +187,13 @@ class CarlaView:
                 width=2.0 * size[2],
             ),
             velocity_of_ego=np.array([speed.x, speed.y], np.float32),
-            id=np.array(ids, np.int64),
-            kind=rows[:, 6].astype(np.int32),
-            place=np.stack([x, y, rows[:, 2] + rows[:, 12] - rows[:, 9]], axis=1).astype(np.float32),
+            id=self._ids,
+            kind=fixed[:, 0].astype(np.int32),
+            place=np.stack([x, y, rows[:, 2] + fixed[:, 6] - fixed[:, 3]], axis=1).astype(np.float32),
             yaw=(np.mod(yaw + np.pi, 2 * np.pi) - np.pi).astype(np.float32),
             velocity=np.ascontiguousarray(rows[:, 4:6], np.float32),
-            half_extent=np.ascontiguousarray(rows[:, 7:10], np.float32),
+            half_extent=np.ascontiguousarray(fixed[:, 1:4], np.float32),
             lights=self._state.copy(),
-            on_duty=self._on_duty(ids, np.hypot(x - place.x, y - place.y), float(snapshot.timestamp.elapsed_seconds)),
+            on_duty=self._on_duty(np.hypot(x - place.x, y - place.y), float(snapshot.timestamp.elapsed_seconds)),
             collisions=hits,
         )

@@ -107,8 +107,7 @@ class EmergencyWatch:
                 return False
         elif not self._leads(t, theirs, lane):
             return False
-        near = np.hypot(around.place[:, 0] - around.pose[0], around.place[:, 1] - around.pose[1]) < BEHIND
-        for k in np.flatnonzero(near).tolist():
+        for k in np.flatnonzero(around.away < BEHIND).tolist():
             if k == j:
                 continue
             other, at, aside = self._lane_of(around, k)

@@ -57,19 +57,25 @@ class Infraction:
 
 def touching(around: Surroundings, margin: float = 0.0) -> NDArray[np.bool_]:
     """[N] the boxes of the ego and the other, `margin` metres apart or less, share ground (separating axes)."""
-    cos, sin = math.cos(around.yaw_of_ego), math.sin(around.yaw_of_ego)
-    dx = (around.place[:, 0] - around.pose[0]).astype(np.float64)
-    dy = (around.place[:, 1] - around.pose[1]).astype(np.float64)
-    oc, os = np.cos(around.yaw), np.sin(around.yaw)
-    c, s = np.abs(cos * oc + sin * os), np.abs(cos * os - sin * oc)
+    touch = np.zeros(len(around), np.bool_)
     length, width = 0.5 * around.ego.length + margin, 0.5 * around.ego.width + margin
-    al, aw = around.half_extent[:, 0], around.half_extent[:, 1]
+    # most are too far away for any headings
+    near = np.flatnonzero(around.away <= length + width + around.half_extent[:, 0] + around.half_extent[:, 1])
+    if not len(near):
+        return touch
+    cos, sin = math.cos(around.yaw_of_ego), math.sin(around.yaw_of_ego)
+    dx = (around.place[near, 0] - around.pose[0]).astype(np.float64)
+    dy = (around.place[near, 1] - around.pose[1]).astype(np.float64)
+    oc, os = np.cos(around.yaw[near]), np.sin(around.yaw[near])
+    c, s = np.abs(cos * oc + sin * os), np.abs(cos * os - sin * oc)
+    al, aw = around.half_extent[near, 0], around.half_extent[near, 1]
     apart = np.abs(dx * cos + dy * sin) >= length + al * c + aw * s
     apart |= np.abs(dy * cos - dx * sin) >= width + al * s + aw * c
     apart |= np.abs(dx * oc + dy * os) >= al + length * c + width * s
     apart |= np.abs(dy * oc - dx * os) >= aw + length * s + width * c
-    apart |= np.abs(around.place[:, 2] - around.pose[2]) > LEVEL
-    return ~apart
+    apart |= np.abs(around.place[near, 2] - around.pose[2]) > LEVEL
+    touch[near] = ~apart
+    return touch
 
 
 def kind_of(cls: int) -> str:
@@ -220,7 +226,7 @@ class Referee:
             self.ended = "timeout"
 
     def _check_speed(self, around: Surroundings) -> None:
-        near = np.hypot(around.place[:, 0] - around.pose[0], around.place[:, 1] - around.pose[1]) < AROUND
+        near = around.away < AROUND
         near &= around.kind < ObjectClass.PEDESTRIAN
         if near.any():
             self._own += max(around.ego.speed, 0.0)

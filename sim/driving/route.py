@@ -159,9 +159,8 @@ class RouteTracker:
 
     def scene(self, around: Surroundings, nearest: int = 32, points: int = 64) -> Scene:
         """The truth as a contracts.Scene: at most `nearest` objects within 80 m, the nearest first."""
-        gap = np.hypot(around.place[:, 0] - around.pose[0], around.place[:, 1] - around.pose[1])
-        order = np.argsort(gap, kind="stable")
-        order = order[gap[order] <= HORIZON][:nearest]
+        order = np.argsort(around.away, kind="stable")
+        order = order[around.away[order] <= HORIZON][:nearest]
         yaw = around.yaw[order] - around.pose[5]
         yaw = (yaw + np.float32(np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi)
         return Scene(

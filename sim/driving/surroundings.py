@@ -6,6 +6,7 @@ Made from a batched world by `from_world`, from any CARLA server by `sim.driving
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,12 @@ class Surroundings:
 
     def __len__(self) -> int:
         return len(self.id)
+
+    @cached_property
+    def away(self) -> F32:
+        """[N] metres from the ego's centre to theirs, in the plane."""
+        away: F32 = np.hypot(self.place[:, 0] - self.pose[0], self.place[:, 1] - self.pose[1])
+        return away
 
     @property
     def x(self) -> float:

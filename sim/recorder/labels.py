@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from sim.recorder.schema import MIN_PIXELS, TAGS_OF, TRAFFIC_LIGHT, CameraInfo
+from sim.recorder.schema import MIN_PIXELS, TAGS_OF, TRAFFIC_LIGHT, TRAFFIC_SIGN, CameraInfo
 from sim.sensors.actors import rotations
 
 F32 = NDArray[np.float32]
@@ -28,6 +28,11 @@ SAMPLES = 64
 SHARE = 0.3
 """Of an instance's points, at least these must lie in the box of the actor that gets it."""
 NEAR = 0.05
+_KIND = np.zeros(256, np.uint8)
+"""What a tag's pixels may belong to: 1 something that moves, TRAFFIC_LIGHT, TRAFFIC_SIGN, 0 nothing with a category."""
+for _category, _tags in TAGS_OF.items():
+    _KIND[[int(tag) for tag in _tags]] = _category if _category >= TRAFFIC_LIGHT else 1
+_SIGNS = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)], float)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,34 @@ class Thing:
     yaw: float
     velocity: tuple[float, float] = (0.0, 0.0)
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of N things: category [N], centre and half extents [N, 3] metres, cosine and sine of the yaw [N],
+    margin [N] metres."""
+
+    category: NDArray[np.int64]
+    centre: F64
+    half: F64
+    cos: F64
+    sin: F64
+    margin: F64
+
+    @staticmethod
+    def of(things: list[Thing]) -> Boxes:
+        """Of things, in their order."""
+        yaw = np.array([thing.yaw for thing in things], float)
+        return Boxes(
+            np.array([thing.category for thing in things], np.int64),
+            np.array([thing.centre for thing in things], float).reshape(-1, 3),
+            np.array([thing.half for thing in things], float).reshape(-1, 3),
+            np.cos(yaw), np.sin(yaw), np.array([MARGIN[thing.category] for thing in things], float),
+        )  # fmt: skip
+
+    def take(self, rows: NDArray[Any]) -> Boxes:
+        """Some of them."""
+        return Boxes(*(getattr(self, name)[rows] for name in Boxes.__dataclass_fields__))
 
 
 @cache
@@ -63,28 +96,29 @@ def label(
 
     semantic [H, W] CARLA tags; instance [H, W] any ids; depth [H, W] metres along the optical axis.
     """
-    height, width = semantic.shape
-    tracks = np.zeros((height, width), np.uint16)
     rays, _, place = _optics(camera)
-    seen = [thing for thing in things if _corners(camera, thing) is not None]
-    owner = _owners(semantic, instance, depth, rays, place, seen)
-    found = []
-    for k, thing in enumerate(seen):
-        mask = owner == k
-        area = int(np.count_nonzero(mask))
-        if area < MIN_PIXELS:
-            continue
-        tracks[mask] = thing.track
-        found.append(_annotation(camera, thing, mask, area, depth))
-    return found, tracks
+    boxes = Boxes.of(things)
+    corners, shown = _corners(camera, boxes)
+    seen, boxes, corners = [things[k] for k in np.flatnonzero(shown)], boxes.take(shown), corners[shown]
+    owner = _owners(semantic, instance, depth, rays, place, boxes)
+    areas = np.bincount(owner.reshape(-1) + 1, minlength=len(seen) + 1)[1:]
+    number = np.array([0, *(thing.track for thing in seen)], np.uint16)
+    number[1:][areas < MIN_PIXELS] = 0
+    columns = np.ascontiguousarray(owner.T)  # pycocotools wants masks column by column
+    found = [
+        _annotation(camera, seen[k], (columns == k).T, int(areas[k]), depth, corners[k])
+        for k in np.flatnonzero(areas >= MIN_PIXELS).tolist()
+    ]
+    return found, number[owner + 1]
 
 
-def _annotation(camera: CameraInfo, thing: Thing, mask: NDArray[np.bool_], area: int, depth: F32) -> dict[str, Any]:
+def _annotation(
+    camera: CameraInfo, thing: Thing, mask: NDArray[np.bool_], area: int, depth: F32, corners: F64
+) -> dict[str, Any]:
+    """mask: [H, W] in column order."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     top, left = int(rows[0]), int(columns[0])
-    code = rle.encode(np.asfortranarray(mask.view(np.uint8)))
-    corners = _corners(camera, thing)
-    assert corners is not None
+    code = rle.encode(mask.view(np.uint8))
     inside = (corners[:, 0] >= 0) & (corners[:, 0] <= camera.width)
     inside &= (corners[:, 1] >= 0) & (corners[:, 1] <= camera.height)
     return {
@@ -106,47 +140,48 @@ def _annotation(camera: CameraInfo, thing: Thing, mask: NDArray[np.bool_], area:
 
 
 def _owners(
-    semantic: NDArray[np.uint8], instance: NDArray[np.int32], depth: F32, rays: F32, place: F64, things: list[Thing]
+    semantic: NDArray[np.uint8], instance: NDArray[np.int32], depth: F32, rays: F32, place: F64, boxes: Boxes
 ) -> NDArray[np.int16]:
-    """[H, W] the row of `things` that each pixel belongs to, -1 none."""
+    """[H, W] the row of `boxes` that each pixel belongs to, -1 none."""
     owner = np.full(semantic.shape, -1, np.int16)
     flat, tags = owner.reshape(-1), semantic.reshape(-1)
-    moving = [k for k, thing in enumerate(things) if thing.category < TRAFFIC_LIGHT]
-    pixels = np.flatnonzero(_table(tuple(range(1, TRAFFIC_LIGHT)))[tags])
-    if moving and len(pixels):
+    moving = np.flatnonzero(boxes.category < TRAFFIC_LIGHT)
+    kind = _KIND[tags]
+    pixels = np.flatnonzero(kind == 1)
+    if len(moving) and len(pixels):
         keys = tags[pixels].astype(np.int64) << 32 | instance.reshape(-1)[pixels].astype(np.int64)
         order = np.argsort(keys, kind="stable")
         pixels, keys = pixels[order], keys[order]
         starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
         for begin, end in zip(starts, [*starts[1:], len(keys)]):
             group = pixels[begin:end]
+            fits = moving[_fitting(int(tags[group[0]]))[boxes.category[moving]]]
+            if not len(fits):
+                continue
             some = group[:: max(1, len(group) // SAMPLES)]
             points = rays.reshape(-1, 3)[some] * depth.reshape(-1)[some, None] + place
-            tag = int(tags[group[0]])
-            fits = [k for k in moving if tag in TAGS_OF[things[k].category]]
-            shares = [float(_inside(things[k], points).mean()) for k in fits]
-            if fits and max(shares) >= SHARE:
-                flat[group] = fits[int(np.argmax(shares))]
-    for category in (7, 8):
-        mine = [k for k, thing in enumerate(things) if thing.category == category]
-        pixels = np.flatnonzero(_table((category,))[tags])
-        if mine and len(pixels):
+            shares = _inside(boxes.take(fits), points).mean(1)
+            best = int(np.argmax(shares))
+            if shares[best] >= SHARE:
+                flat[group] = fits[best]
+    for category in (TRAFFIC_LIGHT, TRAFFIC_SIGN):
+        mine = np.flatnonzero(boxes.category == category)
+        pixels = np.flatnonzero(kind == category)
+        if len(mine) and len(pixels):
             points = rays.reshape(-1, 3)[pixels] * depth.reshape(-1)[pixels, None] + place
-            gaps = np.stack([np.linalg.norm(points - np.array(things[k].centre), axis=1) for k in mine])
-            gaps[~np.stack([_inside(things[k], points) for k in mine])] = np.inf
+            own = boxes.take(mine)
+            gaps = np.linalg.norm(points - own.centre[:, None], axis=2)
+            gaps[~_inside(own, points)] = np.inf
             nearest = np.argmin(gaps, axis=0)
             near = np.isfinite(gaps[nearest, np.arange(len(pixels))])
-            flat[pixels[near]] = np.array(mine, np.int16)[nearest[near]]
+            flat[pixels[near]] = mine.astype(np.int16)[nearest[near]]
     return owner
 
 
 @cache
-def _table(categories: tuple[int, ...]) -> NDArray[np.bool_]:
-    """[256] the tags of these categories."""
-    table = np.zeros(256, np.bool_)
-    for category in categories:
-        table[[int(tag) for tag in TAGS_OF[category]]] = True
-    return table
+def _fitting(tag: int) -> NDArray[np.bool_]:
+    """[9] the categories whose pixels may have this tag."""
+    return np.array([tag in TAGS_OF.get(category, ()) for category in range(TRAFFIC_LIGHT + 2)])
 
 
 def _local(thing: Thing, points: F64) -> F64:
@@ -156,32 +191,32 @@ def _local(thing: Thing, points: F64) -> F64:
     return np.stack([d[:, 0] * cos + d[:, 1] * sin, d[:, 1] * cos - d[:, 0] * sin, d[:, 2]], -1)
 
 
-def _inside(thing: Thing, points: F64) -> NDArray[np.bool_]:
-    """[N] whether points lie in the box, give or take the category's margin."""
-    reach = np.array(thing.half) + MARGIN[thing.category]
-    inside: NDArray[np.bool_] = np.all(np.abs(_local(thing, points)) <= reach, axis=1)
+def _inside(boxes: Boxes, points: F64) -> NDArray[np.bool_]:
+    """[N, P] whether points [P, 3] lie in each box, give or take its category's margin."""
+    x, y, z = np.moveaxis(points - boxes.centre[:, None], 2, 0)
+    cos, sin, reach = boxes.cos[:, None], boxes.sin[:, None], boxes.half + boxes.margin[:, None]
+    inside: NDArray[np.bool_] = np.abs(x * cos + y * sin) <= reach[:, :1]
+    inside &= np.abs(y * cos - x * sin) <= reach[:, 1:2]
+    inside &= np.abs(z) <= reach[:, 2:]
     return inside
 
 
-def _corners(camera: CameraInfo, thing: Thing) -> F64 | None:
-    """[8, 2] the box's corners on the picture, pixels; None where no part of it can be on the picture.
+def _corners(camera: CameraInfo, boxes: Boxes) -> tuple[F64, NDArray[np.bool_]]:
+    """[N, 8, 2] the boxes' corners on the picture, pixels; [N] whether any part of a box can be on the picture.
 
     Corners behind the camera lie far outside.
     """
     _, turn, place = _optics(camera)
-    cos, sin = np.cos(thing.yaw), np.sin(thing.yaw)
-    signs = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)], float)
-    d = signs * np.array(thing.half)
-    corners = np.stack([d[:, 0] * cos - d[:, 1] * sin, d[:, 0] * sin + d[:, 1] * cos, d[:, 2]], -1)
-    seen = (corners + np.array(thing.centre) - place) @ turn
-    if (seen[:, 0] < NEAR).all():
-        return None
-    ahead = np.maximum(seen[:, 0], NEAR)
-    u = camera.width / 2 + camera.focal * seen[:, 1] / ahead
-    v = camera.height / 2 - camera.focal * seen[:, 2] / ahead
-    if u.max() < 0 or u.min() > camera.width or v.max() < 0 or v.min() > camera.height:
-        return None
-    return np.stack([u, v], -1)
+    cos, sin = boxes.cos[:, None], boxes.sin[:, None]
+    d = _SIGNS * boxes.half[:, None]
+    corners = np.stack([d[..., 0] * cos - d[..., 1] * sin, d[..., 0] * sin + d[..., 1] * cos, d[..., 2]], -1)
+    seen = (corners + boxes.centre[:, None] - place) @ turn
+    ahead = np.maximum(seen[..., 0], NEAR)
+    u = camera.width / 2 + camera.focal * seen[..., 1] / ahead
+    v = camera.height / 2 - camera.focal * seen[..., 2] / ahead
+    shown = (seen[..., 0] >= NEAR).any(1) & (u.max(1) >= 0) & (u.min(1) <= camera.width)
+    shown &= (v.max(1) >= 0) & (v.min(1) <= camera.height)
+    return np.stack([u, v], -1), shown
 
 
 def _visibility(
@@ -197,14 +232,16 @@ def _visibility(
     stride = max(1, int(np.sqrt((high - low).prod() / 2500)))
     window = (slice(low[1], high[1], stride), slice(low[0], high[0], stride))
     rays, _, place = _optics(camera)
-    way = rays[window].reshape(-1, 3).astype(np.float64)
+    x, y, z = np.moveaxis(rays[window].astype(np.float64), 2, 0)
     cos, sin = np.cos(thing.yaw), np.sin(thing.yaw)
-    local = np.stack([way[:, 0] * cos + way[:, 1] * sin, way[:, 1] * cos - way[:, 0] * sin, way[:, 2]], -1)
-    local = np.where(np.abs(local) < 1e-9, 1e-9, local)
     start = _local(thing, place[None])[0]
-    one, two = (-np.array(thing.half) - start) / local, (np.array(thing.half) - start) / local
-    enter, leave = np.minimum(one, two).max(1), np.maximum(one, two).min(1)
-    hidden = (enter < leave) & (leave > NEAR) & (depth[window].reshape(-1) < enter - 0.1)
-    hidden &= ~mask[window].reshape(-1)
+    enter, leave = np.full(x.shape, -np.inf), np.full(x.shape, np.inf)
+    for way, at, half in zip((x * cos + y * sin, y * cos - x * sin, z), start, thing.half):
+        way = np.where(np.abs(way) < 1e-9, 1e-9, way)
+        one, two = (-half - at) / way, (half - at) / way
+        np.maximum(enter, np.minimum(one, two), out=enter)
+        np.minimum(leave, np.maximum(one, two), out=leave)
+    hidden = (enter < leave) & (leave > NEAR) & (depth[window] < enter - 0.1)
+    hidden &= ~mask[window]
     covered = FILL[thing.category] * float(np.count_nonzero(hidden)) * stride * stride
     return area / (area + covered)

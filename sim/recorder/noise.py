@@ -51,5 +51,4 @@ def _free(step: Step) -> bool:
     lane = int(tracker.lanes[min(tracker.index + 10, len(tracker.lanes) - 1)])
     if around.ego.speed < 3.0 or abs(tracker.offset) > 0.4 or tracker.tables.junction[lane] >= 0:
         return False
-    gap = np.hypot(around.place[:, 0] - around.x, around.place[:, 1] - around.y)
-    return bool((gap - around.half_extent[:, 0] > CLEAR).all())
+    return bool((around.away - around.half_extent[:, 0] > CLEAR).all())

@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 from sim.client import Simulator
-from sim.recorder.rows import Post
+from sim.recorder.rows import Post, Posts
 from sim.recorder.schema import SIGNS
 from sim.roads.network import RoadNetwork
 
 
-def posts_of(sim: Simulator, network: RoadNetwork) -> list[Post]:
+def posts_of(sim: Simulator, network: RoadNetwork) -> Posts:
     """All lights that bind a lane and all signs, in the order of their ids."""
     tables = network.lane_tables()
     by_signal = {network.signals[k].id: n for n, k in enumerate(tables.light_signal.tolist())}
@@ -37,7 +37,7 @@ def posts_of(sim: Simulator, network: RoadNetwork) -> list[Post]:
                     sign=kind if kind in SIGNS else "other",
                 )
             )
-    return found
+    return Posts(found)
 
 
 def _box(box: Any) -> tuple[tuple[float, float, float], tuple[float, float, float]]:

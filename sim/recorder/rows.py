@@ -40,6 +40,24 @@ class Post:
     sign: str = ""
 
 
+class Posts:
+    """The traffic lights and signs of a town.
+
+    posts: all of them. place: [N, 3] float32 feet of their masts. lights, signs: their rows.
+    """
+
+    def __init__(self, posts: list[Post]) -> None:
+        self.posts = posts
+        self.place = np.array([post.place for post in posts], np.float32).reshape(-1, 3)
+        self.lights = np.array([k for k, post in enumerate(posts) if post.light >= 0], np.intp)
+        self.signs = np.array([k for k, post in enumerate(posts) if post.light < 0], np.intp)
+
+    def away(self, around: Surroundings) -> F32:
+        """[N] metres from the ego in the plane."""
+        away: F32 = np.hypot(self.place[:, 0] - around.pose[0], self.place[:, 1] - around.pose[1])
+        return away
+
+
 class Tracks:
     """Numbers of the things of an episode, 1, 2, ... in the order in which they are met."""
 
@@ -60,7 +78,7 @@ def row_of(
     plan: Plan,
     control: Control,
     applied: Control,
-    posts: list[Post],
+    posts: Posts,
     tracks: Tracks,
     events: list[str],
     perturbed: bool,
@@ -73,11 +91,10 @@ def row_of(
     """
     scene = tracker.scene(around, MAX_OBJECTS, ROUTE_POINTS)
     o, e = scene.objects, scene.ego
-    order = _nearest(around)[: len(o)]
-    lights = [post for post in posts if post.light >= 0]
-    signs = [post for post in posts if post.light < 0]
-    lights_near, lights_place = _near(lights, around)
-    signs_near, signs_place = _near(signs, around)
+    order = np.argsort(around.away, kind="stable")[: len(o)]  # as RouteTracker.scene takes them
+    away = posts.away(around)
+    lights_near, lights_place = _near(posts, posts.lights, away, around)
+    signs_near, signs_place = _near(posts, posts.signs, away, around)
     return {
         "episode_index": episode,
         "frame_index": frame,
@@ -110,12 +127,6 @@ def row_of(
     }
 
 
-def _nearest(around: Surroundings) -> NDArray[np.intp]:
-    """Rows of the objects, nearest first, as RouteTracker.scene takes them."""
-    gap = np.hypot(around.place[:, 0] - around.pose[0], around.place[:, 1] - around.pose[1])
-    return np.argsort(gap, kind="stable")
-
-
 def _numbers(values: Any) -> list[float]:
     found: list[float] = np.asarray(values, np.float32).reshape(-1).tolist()
     return found
@@ -125,49 +136,41 @@ def _single(value: float) -> float:
     return float(np.float32(value))
 
 
-def _near(posts: list[Post], around: Surroundings) -> tuple[list[Post], F32]:
-    """Posts within RANGE, nearest first, and their feet [N, 3] in the ego frame."""
-    if not posts:
-        return [], np.zeros((0, 3), np.float32)
-    places = np.array([post.place for post in posts], np.float32)
-    gap = np.hypot(places[:, 0] - around.pose[0], places[:, 1] - around.pose[1])
-    order = np.argsort(gap, kind="stable")
-    order = order[gap[order] <= RANGE]
-    plane = to_ego(places[order, :2], around)
-    return [posts[k] for k in order], np.concatenate([plane, places[order, 2:] - around.pose[2]], axis=1)
+def _near(posts: Posts, rows: NDArray[np.intp], away: F32, around: Surroundings) -> tuple[list[Post], F32]:
+    """Posts of these rows within RANGE, nearest first, and their feet [N, 3] in the ego frame."""
+    rows = rows[np.argsort(away[rows], kind="stable")]
+    rows = rows[away[rows] <= RANGE]
+    places = posts.place[rows]
+    feet = np.concatenate([to_ego(places[:, :2], around), places[:, 2:] - around.pose[2]], axis=1)
+    return [posts.posts[k] for k in rows.tolist()], feet
 
 
 # -- what pictures show -----------------------------------------------------------------------------------------------
 
 
-def things_of(around: Surroundings, tracker: RouteTracker, posts: list[Post], tracks: Tracks) -> list[Thing]:
+def things_of(around: Surroundings, tracker: RouteTracker, posts: Posts, tracks: Tracks) -> list[Thing]:
     """Everything with a category within RANGE of the ego, nearest first within its kind."""
     turn, origin = rotations(*around.pose[3:, None])[0].astype(float), around.pose[:3].astype(np.float64)
     own = float(around.pose[5])
-    gap = np.hypot(around.place[:, 0] - around.pose[0], around.place[:, 1] - around.pose[1])
-    found = []
-    for k in np.argsort(gap, kind="stable").tolist():
-        if gap[k] > RANGE:
-            break
-        if around.kind[k] == ObjectClass.STATIC:
-            continue
-        half = around.half_extent[k].astype(float)
-        middle = around.place[k] + np.array([0.0, 0.0, half[2]])
-        vx, vy = around.velocity[k].astype(float)
-        found.append(
-            Thing(
-                tracks.of("actor", int(around.id[k])),
-                int(around.kind[k]) + 1,
-                _triple((middle - origin) @ turn),
-                _triple(half),
-                math.remainder(float(around.yaw[k]) - own, 2 * math.pi),
-                (vx * math.cos(own) + vy * math.sin(own), vy * math.cos(own) - vx * math.sin(own)),
-            )
+    ahead, right = math.cos(own), math.sin(own)
+    order = np.argsort(around.away, kind="stable")
+    order = order[(around.away[order] <= RANGE) & (around.kind[order] != ObjectClass.STATIC)]
+    half = around.half_extent[order].astype(float)
+    middle = around.place[order].astype(float)
+    middle[:, 2] += half[:, 2]
+    found = [
+        Thing(
+            tracks.of("actor", number), kind + 1, _triple(centre), _triple(extent),
+            math.remainder(yaw - own, 2 * math.pi), (vx * ahead + vy * right, vy * ahead - vx * right),
         )
-    bound = _binding(tracker, posts)
-    for number, post in enumerate(posts):
-        if math.hypot(post.place[0] - around.x, post.place[1] - around.y) > RANGE:
-            continue
+        for number, kind, centre, extent, yaw, (vx, vy) in zip(
+            around.id[order].tolist(), around.kind[order].tolist(), ((middle - origin) @ turn).tolist(),
+            half.tolist(), around.yaw[order].tolist(), around.velocity[order].tolist(),
+        )
+    ]  # fmt: skip
+    bound = _binding(tracker, posts.posts)
+    for number in np.flatnonzero(posts.away(around) <= RANGE).tolist():
+        post = posts.posts[number]
         away = around.x - post.place[0], around.y - post.place[1]
         facing = (away[0] * math.cos(post.facing) + away[1] * math.sin(post.facing)) >= FACING * math.hypot(*away)
         extra: dict[str, Any] = {"binding": number == bound}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sim.server import codec, pedals
-from sim.server.actors import Actor
+from sim.server import codec, pedals, strides
 from sim.server.arguments import boolean, integer, items, optional
 from sim.server.errors import CallError, Gone
 from sim.server.rpc import actors, lights, motion, vehicles, walkers, world
@@ -21,7 +20,7 @@ _ACTIONS: dict[int, Callable[..., Any]] = {
     4: walkers.apply_control_to_walker,
     5: vehicles.apply_physics_control,
     6: actors.set_actor_transform,
-    7: walkers.set_walker_state,
+    strides.SET_WALKER_STATE: walkers.set_walker_state,
     8: motion.set_actor_target_velocity,
     9: motion.set_actor_target_angular_velocity,
     10: motion.add_actor_impulse,
@@ -36,31 +35,45 @@ _ACTIONS: dict[int, Callable[..., Any]] = {
     19: actors.set_actor_location,
     21: lights.set_traffic_light_state,
 }
-_COUNTS = {DESTROY: 1, 7: 3}
+_COUNTS = {DESTROY: 1, strides.SET_WALKER_STATE: 3}
 """Elements of a payload, the actor included, where they are not two."""
+_TOGETHER: tuple[Any, ...] = (pedals, strides)
+"""Commands that come in dozens in every tick: one after the other they are written together."""
 
 
 @method(Style.BARE, "apply_batch")
 def apply_batch(sim: Simulation, commands: Any, tick: Any = False) -> list[Any]:
     """Responses in the commands' order: [[1, actor]] or [[0, [error]]]. An error does not stop the rest."""
     found: list[Any] = []
-    controls: list[tuple[Actor, pedals.Control]] = []  # of vehicles, one command after the other: written together
+    kind: Any = pedals
+    alike: list[Any] = []
     for command in items(commands, 0, "commands"):
-        control = pedals.well_formed(sim.episode.registry.actors, command)
-        if control is not None:
-            controls.append(control)
-            found.append(codec.success(control[0].id))
-            continue
-        if controls:
-            pedals.apply(sim.episode, controls)
-            controls = []
-        found.append(_respond(sim, command))
-    if controls:
-        pedals.apply(sim.episode, controls)
+        now, said = _well_formed(sim, kind, command)
+        if alike and (said is None or now is not kind):
+            kind.apply(sim.episode, alike)
+            alike = []
+        if said is None:
+            found.append(_respond(sim, command))
+        else:
+            kind = now
+            alike.append(said)
+            found.append(codec.success(said[0].id))
+    if alike:
+        kind.apply(sim.episode, alike)
     sim.batches += 1
     if boolean(tick):
         sim.tick()
     return found
+
+
+def _well_formed(sim: Simulation, likely: Any, command: Any) -> tuple[Any, Any]:
+    """Which of _TOGETHER (`likely` first) a command belongs to, and what it says, None where it is of neither."""
+    actors = sim.episode.registry.actors
+    for kind in (likely, *_TOGETHER):
+        said = kind.well_formed(actors, command)
+        if said is not None:
+            return kind, said
+    return likely, None
 
 
 def _respond(sim: Simulation, command: Any) -> list[Any]:

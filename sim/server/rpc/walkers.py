@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.server import strides
 from sim.server.actors import Actor, WalkerData
 from sim.server.arguments import Pose, boolean, clamped, items, number, text, transform, vector
 from sim.server.errors import CallError
-from sim.server.frames import axes, compose
+from sim.server.frames import compose
 from sim.server.rpc.table import value, void
 from sim.server.simulation import Simulation
+from sim.server.strides import FASTEST
 
-FASTEST = 20.0
-"""m/s"""
 BONES = ("crl_root", "crl_hips__C", "crl_spine__C", "crl_Head__C")
 """A walker is a box: four bones along its axis stand for a skeleton."""
 _HEIGHTS = (0.0, 0.5, 0.65, 0.9)
@@ -37,11 +37,7 @@ def apply_control_to_walker(sim: Simulation, actor: Any, control: Any) -> None:
 def set_walker_state(sim: Simulation, actor: Any, pose: Any, speed: Any) -> None:
     """Where the client's navigation has a walker now, and how fast it walks."""
     found, _ = live(sim, actor)
-    where, pace = transform(pose), clamped(speed, 0.0, FASTEST)
-    forward = axes(0.0, where.yaw, 0.0)[0]
-    sim.episode.walk(found, forward, pace, False)
-    sim.episode.bodies.set_mode(found, False)
-    sim.episode.place(found, where)
+    strides.apply(sim.episode, [(found, (*transform(pose), number(speed)))])
 
 
 @value

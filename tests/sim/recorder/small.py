@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from sim.driving.routes import named_routes
 from sim.driving.surroundings import from_world
 from sim.driving.tracking import PlanTracker
 from sim.recorder import schema
-from sim.recorder.rows import Post, Tracks, row_of, things_of
+from sim.recorder.rows import Post, Posts, Tracks, row_of, things_of
 from sim.recorder.shot import Picture, make_shot
 from sim.recorder.writer import EpisodeWriter, begin, finalise
 from sim.roads.network import RoadNetwork
@@ -31,7 +32,7 @@ FRONT = schema.CameraInfo((1.4, 0.0, 1.5, 0.0, 0.0, 0.0), 192, 96, math.radians(
 PLACES = (("Alder", "train"), ("Alder", "validation"), ("Alder", "train"), ("Gridley", "test"))
 
 
-def posts_of(network: RoadNetwork) -> list[Post]:
+def posts_of(network: RoadNetwork) -> Posts:
     """The traffic lights of a town, as the server shows them."""
     tables, found = network.lane_tables(), []
     for light, number in enumerate(tables.light_signal.tolist()):
@@ -40,7 +41,16 @@ def posts_of(network: RoadNetwork) -> list[Post]:
         heads = light_heads(mast_arm(signal.t), facing)
         boxes = tuple(((x + float(h[0]), y + float(h[1]), z + float(h[2])), HEAD_HALF) for h in heads)
         found.append(Post((x, y, z), facing, boxes, light))
-    return found
+    return Posts(found)
+
+
+def scan_of(depth: np.ndarray) -> np.ndarray:
+    """[N, 4] every tenth pixel's point in the ego frame, intensity 1: a scan as seen by the camera."""
+    v, u = np.mgrid[: FRONT.height, : FRONT.width]
+    rays = np.stack([np.ones(u.shape), (u + 0.5 - FRONT.width / 2) / FRONT.focal,
+                     (FRONT.height / 2 - v - 0.5) / FRONT.focal], -1)  # fmt: skip
+    points = (rays * depth[..., None] + FRONT.pose[:3])[depth < 100.0][::10]
+    return np.concatenate([points, np.ones((len(points), 1))], 1).astype(np.float32)
 
 
 def make(root: Path, steps: int = 40, image_every: int = 5, pictures: bool = True) -> Path:
@@ -92,10 +102,10 @@ def _episode(
             )  # fmt: skip
             picture = Picture(got["rgb"][..., ::-1], got["semantic"], got["instance"], got["depth"])
             level = np.array([*around.pose[:3], 0.0, 0.0, around.pose[5]], np.float32)
-            flat = type(around)(**{**around.__dict__, "pose": level})
+            flat = replace(around, pose=level)
             about = {"town": town, "weather": weather, "ego_speed": round(around.ego.speed, 3)}
             things = things_of(flat, tracker, posts, tracks)
-            shot = make_shot(index, frame, cameras, {"front": picture}, None, things, about)
+            shot = make_shot(index, frame, cameras, {"front": picture}, scan_of(got["depth"]), things, about)
         writer.add(row, shot)
         world.step(np.array([[[control.throttle, control.brake, control.steer]]], np.float32))
     result = referee.result()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import cv2
@@ -61,6 +62,19 @@ def test_read_with_plain_libraries(whole):
                     assert (box["sign"] == "back") == (facing < FACING)
                 boxes += 1
     assert boxes > 20
+
+
+def test_the_page_s_own_lines_read_it(whole):
+    page = (Path(__file__).parents[3] / "docs/recording.md").read_text()
+    (lines,) = re.findall(r"^With plain libraries:\n\n```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    found: dict = {}
+    exec(lines.replace("datasets/small", str(whole)), found)
+    assert found["mask"].sum() == found["box"]["area"] > 0
+    assert found["route"].shape == (64, 2)
+    # the object's own points are at its distance
+    assert found["points"].shape[1] == 4
+    away = np.linalg.norm(found["points"][:, :2] - found["box"]["centre"][:2], axis=1)
+    assert away.min() < np.hypot(*found["box"]["half_extent"][:2]) + 0.5
 
 
 def test_stats_are_those_of_the_rows(whole):

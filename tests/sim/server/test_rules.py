@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import socket
 import struct
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from sim.server.episode import WEATHER
 from sim.server.snapshot import STATE
@@ -75,23 +77,34 @@ def test_a_batch_does_what_its_commands_do_one_by_one(bare: Bare) -> None:
     def drive(send: Callable[[list[list[Any]]], None]) -> list[bytes]:
         bare.call("load_new_episode", "", False, 65535)
         cars = [bare.spawn(CAR, *spot(bare, n)[:3], yaw=spot(bare, n)[3])[0] for n in range(3)]
+        x, y, z, _ = spot(bare, 3)
+        walker = bare.spawn("walker.pedestrian.0001", x, y, z + 1.0)[0]
         rows = []
         for n in range(12):
             gentle, hard = [0.4, 0.1, 0.0, False, False, False, 0], [7.0, -3.0, -1.0, False, n > 6, n > 8, 1]
             send([[2, [cars[0], hard]], [2, [cars[0], gentle]], [2, [cars[1], hard]], [8, [cars[2], [3.0, 1.0, 0.0]]],
+                  [7, [walker, [[x + 9.0, y, z + 1.0], [0.0, 0.0, 0.0]], 1.0]],
+                  [7, [walker, [[x + 0.3 * n, y - 0.1 * n, z + 1.0], [0.0, 200.0 + 9.0 * n, 0.0]], 0.2 * n]],
                   [2, [cars[2], [0.0, 0.5, 1.0, True, False, n > 5, -1]]]])  # fmt: skip
             frame = bare.value("tick_cue")
             while (payload := stream.frame()) is not None and frame_number(payload) < frame:
                 pass
             assert payload is not None
-            rows.append(b"".join(states(payload)[car].tobytes() for car in cars))
+            rows.append(b"".join(states(payload)[actor].tobytes() for actor in (*cars, walker)))
+            row = states(payload)[walker]
+            assert row["x"] == pytest.approx(x + 0.3 * n, abs=1e-3)
+            assert math.hypot(row["vx"], row["vy"]) == pytest.approx(0.2 * n, abs=1e-3)
         return rows
 
     one_by_one = {2: "apply_control_to_vehicle", 8: "set_actor_target_velocity"}
 
     def singly(commands: list[list[Any]]) -> None:
         for kind, payload in commands:
-            assert bare.call(one_by_one[kind], *payload) == [[False]]
+            if kind in one_by_one:
+                assert bare.call(one_by_one[kind], *payload) == [[False]]
+            else:  # whole numbers are read with all checks, and alone
+                (x, y, z), (_, yaw, _), speed = *payload[1], payload[2]
+                assert bare.call("apply_batch", [[[kind, [payload[0], [[x, y, z], [0, yaw, 0]], speed]]]], False)
 
     def together(commands: list[list[Any]]) -> None:
         answers = bare.call("apply_batch", [[command] for command in commands], False)
