@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TOMBSTONES = 4096
 """Destroyed actors that are remembered."""
+ORIGIN = Pose()
+"""Where a walker's controller is attached: there are dozens of them."""
 
 
 @dataclass(eq=False)
@@ -188,14 +190,20 @@ class Registry:
 
     def follow(self, rays: Rays, dt: float) -> None:
         """Move everything that is attached to where its parent is now, dt seconds later, with its parent's motion."""
-        rows = self.snapshot.rows
+        riders, below, rest = [], [], []
         for actor in self.attached:
             parent = self.actors[actor.parent]
+            if actor.relative == ORIGIN and actor.arm is None and not parent.parent:
+                riders.append(actor.row)
+                below.append(parent.row)
+            else:
+                rest.append((actor, parent))
+        self.snapshot.copy_motion(riders, below)
+        for actor, parent in rest:
             if actor.arm is not None:
                 actor.arm.turn(self.pose(parent).yaw, dt)
+            self.snapshot.copy_motion([actor.row], [parent.row])
             self.write_pose(actor, self.hung(actor, rays))
-            for name in ("vx", "vy", "vz", "wx", "wy", "wz", "ax", "ay", "az"):
-                rows[name][actor.row] = rows[name][parent.row]
 
     def hung(self, actor: Actor, rays: Rays) -> Pose:
         """Where an attached actor is now, by where its parent is."""

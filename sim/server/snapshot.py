@@ -103,6 +103,10 @@ class Snapshot:
         """Write the fields x to az of many rows at once; motion [n, 15], C order."""
         self._bytes[rows, _MOTION:_UNION_OFFSET] = motion.view(np.uint8)
 
+    def copy_motion(self, rows: list[int], source: list[int]) -> None:
+        """Give rows the fields x to az of others."""
+        self._bytes[rows, _MOTION:_UNION_OFFSET] = self._bytes[source, _MOTION:_UNION_OFFSET]
+
     def body(self, episode: int, wall: float, delta: float, changed: bool) -> tuple[bytes, bytes]:
         """What follows the stream header: the episode's header and the rows."""
         head = EPISODE.pack(episode, wall, delta, 0, 0, 0, MAP_CHANGED if changed else 0)
