@@ -182,7 +182,11 @@ def test_bad_input_is_one_line(options, tmp_path, capsys):
 SMALL = {
     "towns": ["Alder"], "test_towns": ["Gridley"], "train": 2, "validation": 0, "test": 1, "seconds": 8,
     "image_every": 5,
-    "cameras": {"front": {"width": 128, "height": 64}}, "scenarios": ["", "obstacle"],
+    "cameras": {
+        "front": {"width": 128, "height": 64},
+        "left": {"width": 96, "height": 64, "y": -0.5, "yaw": -60, "outputs": ["rgb"]},
+    },
+    "scenarios": ["", "obstacle"],
 }  # fmt: skip
 
 
@@ -255,6 +259,7 @@ def test_the_same_bytes_on_one_worker_on_two_and_after_kills(tmp_path):
     assert process.wait(900) == 0, process.stderr.read()
     assert list(problems(Dataset(out))) == []
     assert digests(out) == digests(tmp_path / "one")
+    assert len(list(out.glob("images/left/*/*.jpg"))) == len(list(out.glob("images/front/*/*.jpg")))
     after = written(out)
     assert sum(after[path] != time for path, time in before.items()) <= 2, "more than the frame in each worker's hand"
     assert sum(after[path] != time for path, time in again.items()) <= 2
