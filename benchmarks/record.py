@@ -1,10 +1,14 @@
-"""Recording against rendering alone: pictures a second of `throttle record`, and of the renderer by itself.
+"""Recording against rendering alone: pictures a second of three things that see the same town, traffic and weathers.
 
-A dataset is recorded; then what its cameras and lidar saw, with the actors that its rows name, is rendered again in the
-same order by the renderer alone. Both use as many processes as there are cores, each with one thread; a picture is all
-four outputs and a lidar scan. The town's scene is built before the clock starts. Between two pictures a recording
-drives: two steps of the simulation at 10 pictures a second (--every 1), ten at 2 a second (--every 5, the default of
-`throttle record`).
+recording: `throttle record`. server alone: the same episodes with the same cameras and lidar at the same rate, driven
+by CARLA's Traffic Manager; the client takes the pictures and drops them: no expert, no labels, no files. renderer
+alone: what the recording's cameras and lidar saw, with the actors that its rows name, drawn again in the same order
+without a server and without any driving.
+
+All use as many processes (servers) as there are cores, each with one thread; a picture is all four outputs and a lidar
+scan. The clock, and the processor time of all processes together, begin with everybody's first picture. Between two
+pictures there are two steps of the simulation at 10 pictures a second (--every 1), ten at 2 a second (--every 5, the
+default of `throttle record`).
 
 python benchmarks/record.py
 """
@@ -15,9 +19,12 @@ import argparse
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +36,16 @@ from sim.recorder.recording import Recording, State, Where
 TOWN = "Alder"
 
 
-def rendering(config: RecordConfig, folder: Path, episodes: list[int], ready: Any, go: Any, result: Any) -> None:
-    """Render the pictures of some episodes of a dataset."""
+def rendering(config: RecordConfig, folder: Path, episodes: list[int], gate: Gate) -> None:
+    """Draw the pictures of some episodes of a dataset."""
     import numpy as np
 
     from sim import roads
-    from sim.sensors.actors import Actors, rotations
+    from sim.sensors.actors import LAMP_BITS, WALKER, Actors, rotations
     from sim.sensors.camera import Camera, Renderer
     from sim.sensors.lidar import Lidar, Pose, RayCaster, scan
-    from sim.sensors.weather import Weather
+    from sim.sensors.meshes.designs import Lamp
+    from sim.sensors.weather import LAMPS, RAIN, Weather
 
     renderer = Renderer(roads.load(TOWN))
     caster = RayCaster(renderer.scene)
@@ -49,6 +57,8 @@ def rendering(config: RecordConfig, folder: Path, episodes: list[int], ready: An
     )  # fmt: skip
 
     def draw(row: dict[str, Any], weather: Weather) -> None:
+        env = weather.environment()
+        lit = LAMP_BITS[Lamp.HEAD] if env[LAMPS] > 0 or env[RAIN] > 0.2 else 0
         pose = np.array(row["pose"], np.float32)
         turn = rotations(*pose[3:, None])[0]
         roll, pitch, yaw = (float(v) for v in pose[3:])
@@ -57,7 +67,8 @@ def rendering(config: RecordConfig, folder: Path, episodes: list[int], ready: An
         middle[:n, :2] = np.reshape(row["objects.centre"], (n, 2))
         poses = np.zeros((n + 1, 6), np.float32)
         poses[:, :3], poses[:, 5] = pose[:3] + middle @ turn.T, yaw + np.array([*row["objects.yaw"], 0.0])
-        actors = Actors.of(bodies[[*row["objects.kind"], 0]], poses)
+        kinds = bodies[[*row["objects.kind"], 0]]
+        actors = Actors.of(kinds, poses, lamps=np.where(kinds < WALKER, lit, 0))
         x, y, z = (float(v) for v in pose[:3] + turn @ np.array([front.x, front.y, front.z], np.float32))
         camera = Camera(front.width, front.height, front.fov, x, y, z, roll, pitch, yaw)
         renderer.render(camera, actors, weather, lights, time=row["timestamp"], frame=row["frame_index"])
@@ -68,13 +79,45 @@ def rendering(config: RecordConfig, folder: Path, episodes: list[int], ready: An
     drives = pictures_of(folder, episodes)
     for row in drives[0][1][:2]:
         draw(row, Weather.named(drives[0][0]))
-    ready.release()
-    go.wait()
-    began = time.perf_counter()
+    gate.wait()
     for weather, rows in drives:
         for row in rows:
             draw(row, Weather.named(weather))
-    result.put((sum(len(rows) for _, rows in drives), time.perf_counter() - began))
+    gate.done(sum(len(rows) for _, rows in drives))
+
+
+def serving(config: RecordConfig, folder: Path, episodes: list[int], gate: Gate) -> None:
+    """Drive some episodes on a server and drop the pictures."""
+    home = Path(tempfile.mkdtemp(dir=folder))  # where the client keeps navigation meshes
+    os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    os.environ["HOME"] = str(home)
+    from sim.client import ClientConfig, connect
+    from sim.driving.loop import hand_over
+    from sim.recorder.agenda import agenda
+    from sim.recorder.episode import DELTA, PATIENCE, Stage
+    from sim.recorder.hosted import HostedServer
+
+    server, pictures = HostedServer(TOWN, home), 0
+    options = ClientConfig(port=server.port, delta=DELTA, timeout=300.0, manager_port=9000 + 200 * episodes[0])
+    try:
+        with connect(options) as sim:
+            for assignment in (agenda(config)[k] for k in episodes):
+                stage = Stage(sim, config, assignment, True)
+                stage.rig.listen()
+                hand_over(stage.ego, sim.traffic_manager(assignment.seed), stage.route.route)
+                for step in range(round(config.seconds / DELTA)):
+                    frame = sim.tick()
+                    if step % (config.ticks * config.image_every):
+                        continue
+                    stage.rig.of(frame, PATIENCE)
+                    if assignment.index == episodes[0] and step == 0:
+                        gate.wait()
+                    else:
+                        pictures += 1
+                stage.rig.stop()
+            gate.done(pictures)
+    finally:
+        server.stop()
 
 
 def bodies_of() -> Any:
@@ -82,8 +125,8 @@ def bodies_of() -> Any:
     import numpy as np
 
     from sim.sensors.actors import PROP, WALKER
+    from sim.sensors.meshes.designs import Body
     from sim.sensors.meshes.props import Shape
-    from sim.sensors.meshes.vehicles import Body
 
     return np.array(
         [Body.SEDAN, Body.TRUCK, Body.BUS, Body.MOTORCYCLE, Body.BICYCLE, WALKER, PROP + Shape.CARTON], np.int32
@@ -102,49 +145,99 @@ def pictures_of(folder: Path, episodes: list[int]) -> list[tuple[str, list[dict[
     ]
 
 
-def render_alone(config: RecordConfig, folder: Path, crew: int) -> float:
-    """Pictures a second of `crew` processes."""
-    context = multiprocessing.get_context("spawn")
-    ready, go, result = context.Semaphore(0), context.Event(), context.Queue()
+class Gate:
+    """Where processes wait for one another before the clock starts, and say what they did."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.ready, self.go, self.found = context.Semaphore(0), context.Event(), context.Queue()
+        self._began = 0.0
+
+    def wait(self) -> None:
+        """Until all are there."""
+        self.ready.release()
+        self.go.wait()
+        self._began = time.perf_counter()
+
+    def done(self, pictures: int) -> None:
+        """So many pictures since then."""
+        self.found.put((pictures, time.perf_counter() - self._began))
+
+
+def together(work: Callable[..., None], config: RecordConfig, folder: Path, crew: int) -> tuple[float, float]:
+    """Pictures a second of `crew` processes that share the episodes, and processor seconds a picture."""
+    context, gate = multiprocessing.get_context("spawn"), Gate()
     shares = [list(range(k, config.episodes, crew)) for k in range(crew)]
-    team = [context.Process(target=rendering, args=(config, folder, mine, ready, go, result)) for mine in shares]
+    team = [context.Process(target=work, args=(config, folder, mine, gate)) for mine in shares]
     for process in team:
         process.start()
     for _ in team:
-        ready.acquire()
-    go.set()
-    found = [result.get() for _ in team]
+        gate.ready.acquire()
+    before = processor_time()
+    gate.go.set()
+    found = [gate.found.get() for _ in team]
     for process in team:
         process.join()
-    return sum(pictures / seconds for pictures, seconds in found)
+    used = (processor_time() - before) / sum(pictures for pictures, _ in found)
+    return sum(pictures / seconds for pictures, seconds in found), used
 
 
-def record(config: RecordConfig, folder: Path, crew: int) -> tuple[float, float, float, dict[str, float]]:
-    """(pictures a second from the first one on, bytes a picture, seconds in all, mean figures of the episodes)."""
+def processor_time() -> float:
+    """Seconds that all processes below this one have used, those that ended included."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total, parents, used = ended.ru_utime + ended.ru_stime, {}, {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        number = int(entry.parent.name)
+        parents[number] = int(fields[1])
+        used[number] = sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    below = {os.getpid()}
+    while more := {number for number, parent in parents.items() if parent in below} - below:
+        below |= more
+    return total + sum(used.get(number, 0.0) for number in below - {os.getpid()})
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """speed: pictures a second, processor: processor seconds a picture, both from the first picture on. size: bytes a
+    picture. seconds: of the whole recording. score: mean driving score of the episodes."""
+
+    speed: float
+    processor: float
+    size: float
+    seconds: float
+    rows: int
+    score: float
+
+
+def record(config: RecordConfig, folder: Path, crew: int) -> Recorded:
+    """Record a dataset."""
     recording = Recording(folder, config, Where(workers=crew))
-    first: list[tuple[float, int]] = []
+    first: list[tuple[float, float, int]] = []
 
     def look(state: State) -> None:
         images = sum(state.images.values())
         # all workers must be at it before the clock starts
         if not first and len(state.images) >= crew and images:
-            first.append((time.perf_counter(), images))
+            first.append((time.perf_counter(), processor_time(), images))
 
     began = time.perf_counter()
     recording.run(look, lambda: False)
-    end = time.perf_counter()
+    end, used = time.perf_counter(), processor_time()
     total = sum(recording.state.images.values())
     hashes = json.loads((folder / "meta/hashes.json").read_text())
     from sim.recorder.reader import Dataset
 
     episodes = Dataset(folder).episodes
-    figures = {
-        "driving score": sum(e["driving_score"] for e in episodes) / len(episodes),
-        "rows": float(sum(e["rows"] for e in episodes)),
-    }
-    size = sum(entry["size"] for entry in hashes.values())
-    start, before = first[0] if first else (began, 0)
-    return (total - before) / (end - start), size / max(total, 1), end - began, figures
+    start, before, images = first[0]
+    return Recorded(
+        (total - images) / (end - start), (used - before) / (total - images),
+        sum(entry["size"] for entry in hashes.values()) / total, end - began, sum(e["rows"] for e in episodes),
+        sum(e["driving_score"] for e in episodes) / len(episodes),
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -160,19 +253,23 @@ def main() -> None:
         config = config_of(options, every)
         folder = Path(tempfile.mkdtemp(prefix="record-bench-"))
         try:
-            speed, size, seconds, figures = record(config, folder / "data", crew)
-            alone = render_alone(config, folder / "data", crew)
+            found = record(config, folder / "data", crew)
+            served = together(serving, config, folder, crew)
+            drawn = together(rendering, config, folder / "data", crew)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        print(f"recording, {config.fps / every:g} pictures a second")
-        print(f"  rendering the same alone    {alone:7.1f} pictures/s")
-        print(
-            f"  recording                   {speed:7.1f} pictures/s, {100 * speed / alone:.0f}% of rendering alone, "
-            f"{speed * every:.1f} rows/s"
-        )
-        print(f"                              {size / 1000:7.1f} kB a picture (colour, labels, depth, lidar, rows)")
-        print(f"  whole recording             {seconds:7.0f} s with the start of servers, {figures['rows']:.0f} rows")
-        print(f"  expert, carla-lb-2.0        {figures['driving score']:7.1f} on these episodes", flush=True)
+        print(f"{config.fps / every:g} pictures a second")
+        print("                  pictures/s   ms of processor a picture")
+        print(f"  recording          {found.speed:7.1f}   {1000 * found.processor:7.0f}")
+        for name, (speed, used) in {"server alone": served, "renderer alone": drawn}.items():
+            share, work = 100 * found.speed / speed, 100 * used / found.processor
+            print(
+                f"  {name:14s}     {speed:7.1f}   {1000 * used:7.0f}   share {share:.0f}%, {work:.0f}% by processor time"
+            )
+        size = found.size / 1000
+        print(f"  {found.speed * every:.1f} rows/s; {size:.1f} kB a picture with labels, depth, lidar and rows")
+        print(f"  {found.rows} rows in {found.seconds:.0f} s with the start of servers")
+        print(f"  expert, carla-lb-2.0: {found.score:.1f} on these episodes", flush=True)
 
 
 def config_of(options: argparse.Namespace, every: int) -> RecordConfig:

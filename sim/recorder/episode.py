@@ -73,7 +73,7 @@ def weather_of(name: str) -> carla.WeatherParameters:
     return carla.WeatherParameters(**{key: getattr(values, key) for key in Weather.__dataclass_fields__})
 
 
-class _Stage:
+class Stage:
     """A loaded town with everybody in place: ego, scenario, traffic; and the sensors to come."""
 
     def __init__(self, sim: Simulator, config: RecordConfig, assignment: Assignment, exact: bool) -> None:
@@ -132,7 +132,7 @@ class _Stage:
 def _record(
     sim: Simulator, config: RecordConfig, assignment: Assignment, writer: EpisodeWriter, exact: bool, report: Report
 ) -> None:
-    stage = _Stage(sim, config, assignment, exact)
+    stage = Stage(sim, config, assignment, exact)
     noise = Noise(config.noise, assignment.seed, DELTA)
     images_at, fresh_from = config.ticks * config.image_every, writer.kept * config.ticks
     events: list[str] = []
