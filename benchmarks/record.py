@@ -262,10 +262,8 @@ def main() -> None:
         print("                  pictures/s   ms of processor a picture")
         print(f"  recording          {found.speed:7.1f}   {1000 * found.processor:7.0f}")
         for name, (speed, used) in {"server alone": served, "renderer alone": drawn}.items():
-            share, work = 100 * found.speed / speed, 100 * used / found.processor
-            print(
-                f"  {name:14s}     {speed:7.1f}   {1000 * used:7.0f}   share {share:.0f}%, {work:.0f}% by processor time"
-            )
+            share, work = f"{100 * found.speed / speed:.0f}%", f"{100 * used / found.processor:.0f}%"
+            print(f"  {name:14s}     {speed:7.1f}   {1000 * used:7.0f}   share {share}, {work} by processor time")
         size = found.size / 1000
         print(f"  {found.speed * every:.1f} rows/s; {size:.1f} kB a picture with labels, depth, lidar and rows")
         print(f"  {found.rows} rows in {found.seconds:.0f} s with the start of servers")
