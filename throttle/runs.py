@@ -14,7 +14,6 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -30,6 +29,7 @@ from typing import Any, TextIO
 import yaml
 
 from contracts import UserError
+from sim.recorder.files import digest_file, flush, flush_folder, write_whole
 
 STATES = ("running", "finished", "stopped", "diverged", "failed", "killed")
 LOGGERS = ("throttle", "control", "planning", "perception", "training", "clipping", "sim")
@@ -49,29 +49,7 @@ os.register_at_fork(after_in_child=_drop_locks)
 
 def write_atomic(path: Path, text: str) -> None:
     """Replace `path` by `text`: after a crash at any moment the file holds the old or the new text, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    write_whole(path, text.encode())
 
 
 @dataclass
@@ -184,18 +162,16 @@ class Run:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         write(temporary)
-        manifest = {}
-        for file in sorted(temporary.rglob("*")):
-            if file.is_file():
-                handle = os.open(file, os.O_RDONLY)
-                os.fsync(handle)
-                os.close(handle)
-                manifest[str(file.relative_to(temporary))] = {"bytes": file.stat().st_size, "sha256": _digest(file)}
+        manifest, files = {}, sorted(file for file in temporary.rglob("*") if file.is_file())
+        flush(files)
+        for file in files:
+            sha256, size = digest_file(file)
+            manifest[str(file.relative_to(temporary))] = {"bytes": size, "sha256": sha256}
         write_atomic(temporary / MANIFEST, json.dumps(manifest, indent=1))
         if final.exists():
             shutil.rmtree(final)
         os.replace(temporary, final)
-        _sync_folder(folder)
+        flush_folder(folder)
         for old in self.checkpoints()[: -self.keep]:
             shutil.rmtree(old, ignore_errors=True)
         return final
@@ -208,11 +184,9 @@ class Run:
         """The newest whole checkpoint; a damaged one is reported and passed over."""
         return latest_checkpoint(self.path)
 
-    # -- inside ---------------------------------------------------------------------------------------------------
-
     def _acquire(self) -> None:
         self._lock = open(self.path / ".lock", "a")  # noqa: SIM115 - held as long as the run is
-        for _ in range(5):  # a reader of the status may hold the lock for a moment
+        for _ in range(5):  # a reader may hold it for a moment
             with contextlib.suppress(OSError):
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _locks.add(self._lock)
@@ -318,7 +292,7 @@ def find_damage(folder: Path) -> str:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         for name, facts in manifest.items():
-            if (folder / name).stat().st_size != facts["bytes"] or _digest(folder / name) != facts["sha256"]:
+            if (folder / name).stat().st_size != facts["bytes"] or digest_file(folder / name).sha256 != facts["sha256"]:
                 return f"{name} is not as it was written"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return str(error)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import queue
 import threading
 import time
@@ -22,6 +21,7 @@ from contracts import UserError
 from sim.client import PROBE_SECONDS, ClientConfig, ServerLost, Simulator, connect, wait_for_server
 from sim.roads.network import RoadNetwork
 from throttle.web.config import LiveConfig
+from throttle.web.crew import Crew, Pace
 from throttle.web.own import OwnServer
 from throttle.web.picture import VIEWS, Picture, Pictures
 from throttle.web.town import shapes
@@ -36,7 +36,6 @@ SILENCE = 1.0
 ANSWER = 5.0
 """Seconds that a call may take before the server counts as busy: compiling its renderer, loading a town."""
 log = logging.getLogger(__name__)
-LIGHTS = {"Green": 1, "Yellow": 2, "Red": 3}
 WEATHERS = {
     name: value
     for name, value in vars(carla.WeatherParameters).items()
@@ -223,7 +222,7 @@ class LiveWorld:
         self.town = json.dumps(
             {"episode": sim.world.id, **shapes(RoadNetwork.parse(town.to_opendrive(), town.name.split("/")[-1]))}
         ).encode()
-        crew, pace = _Crew(sim), _Pace()
+        crew, pace = Crew(sim), Pace()
         self._followed = 0
         looked = 0.0
         try:
@@ -257,7 +256,7 @@ class LiveWorld:
         if WEATHERS.get(self._weather) != present:
             self._weather = next((name for name, value in WEATHERS.items() if value == present), "")
 
-    def _publish(self, sim: Simulator, crew: _Crew, pace: _Pace) -> None:
+    def _publish(self, sim: Simulator, crew: Crew, pace: Pace) -> None:
         snapshot = sim.world.get_snapshot()
         moving = crew.look(snapshot)
         vehicles = moving["vehicles"]
@@ -283,65 +282,3 @@ def _answers(address: tuple[str, int]) -> bool:
     except UserError:
         return False
     return True
-
-
-class _Pace:
-    """Simulated seconds a second, over the last two seconds or so."""
-
-    def __init__(self) -> None:
-        self._marks: list[tuple[float, float]] = []
-
-    def of(self, snapshot: Any) -> float:
-        """With this snapshot."""
-        now = time.monotonic()
-        self._marks = [m for m in self._marks if now - m[0] < 2.0] + [(now, snapshot.timestamp.elapsed_seconds)]
-        first = self._marks[0]
-        return round((self._marks[-1][1] - first[1]) / max(now - first[0], 1e-3), 2) if len(self._marks) > 1 else 0.0
-
-
-class _Crew:
-    """The actors of an episode as rows for the page; descriptions are asked for once."""
-
-    def __init__(self, sim: Simulator) -> None:
-        self._sim = sim
-        self._known: dict[int, Any] = {}
-        self._lights: list[tuple[Any, float, float]] = []
-
-    def hero(self) -> int:
-        """The vehicle that somebody drives, 0 where none says so."""
-        for number, actor in self._known.items():
-            if actor.attributes.get("role_name") in ("hero", "ego", "ego_vehicle") and actor.type_id[:7] == "vehicle":
-                return number
-        return 0
-
-    def look(self, snapshot: Any) -> dict[str, list[list[float]]]:
-        """vehicles: id, x, y, yaw (rad), half length, half width, m/s; walkers: id, x, y; lights: x, y, LightState."""
-        present = {item.id: item for item in snapshot}
-        if present.keys() - self._known.keys():
-            self._known = {actor.id: actor for actor in self._sim.world.get_actors()}
-            lights = [a for a in self._known.values() if a.type_id == "traffic.traffic_light"]
-            self._lights = [(a, *_spot(a)) for a in lights]
-        vehicles, walkers = [], []
-        for number, item in present.items():
-            actor = self._known.get(number)
-            if actor is None:
-                continue
-            kind = actor.type_id.split(".")[0]
-            if kind not in ("vehicle", "walker"):
-                continue
-            pose = item.get_transform()
-            row = [number, round(pose.location.x, 2), round(pose.location.y, 2)]
-            if kind == "walker":
-                walkers.append(row)
-                continue
-            half, speed = actor.bounding_box.extent, item.get_velocity().length()
-            yaw = math.radians(pose.rotation.yaw)
-            vehicles.append([*row, round(yaw, 3), round(half.x, 2), round(half.y, 2), round(speed, 1)])
-        lights = [[x, y, LIGHTS.get(str(light.state), 0)] for light, x, y in self._lights if light.id in present]
-        return {"vehicles": vehicles, "walkers": walkers, "lights": lights}
-
-
-def _spot(light: Any) -> tuple[float, float]:
-    """Where a light is drawn: the middle of the stretch of road that it watches."""
-    place = light.get_transform().transform(light.trigger_volume.location)
-    return round(place.x, 1), round(place.y, 1)
