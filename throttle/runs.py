@@ -29,7 +29,7 @@ from typing import Any, TextIO
 import yaml
 
 from contracts import UserError
-from sim.recorder.files import digest_file, flush, flush_folder, write_whole
+from sim.recorder.files import digest_file, flush, flush_one, write_whole
 
 STATES = ("running", "finished", "stopped", "diverged", "failed", "killed")
 LOGGERS = ("throttle", "control", "planning", "perception", "training", "clipping", "sim")
@@ -171,7 +171,7 @@ class Run:
         if final.exists():
             shutil.rmtree(final)
         os.replace(temporary, final)
-        flush_folder(folder)
+        flush_one(folder)
         for old in self.checkpoints()[: -self.keep]:
             shutil.rmtree(old, ignore_errors=True)
         return final
