@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from clipping import ClipConfig, NonFiniteGradientError
+from contracts import UserError
 from contracts.runs import Progress, RunDirectory, Tracking
 from training.config import TrainConfig
 from training.data import Data, Stream, length
@@ -71,13 +72,22 @@ def fit(
     saved and the training ends as "stopped". A resumed training continues as if nothing had happened, to the last bit
     on the CPU, unless the clock ends it. With more than one device, module and data must be picklable.
 
-    Raises UserError for an empty training set. An error of the module or the data is raised as it is.
+    Raises UserError for an empty training set or a GPU that is not there. An error of the module or the data is raised
+    as it is.
     """
+    _check_devices(config)
     checkpoint = run.latest() if resume else None
     if resume and checkpoint is None:
         tracking.rewind(-1)  # killed before its first checkpoint: from the start
     with other_ranks(config.devices, _rank, (module, data, config, clip, seed, checkpoint)):
         return _fit(module, data, config, clip, seed, checkpoint, Watch(run, tracking, progress, stop))
+
+
+def _check_devices(config: TrainConfig) -> None:
+    """Raise UserError for a GPU that is not there, which Lightning would answer with a trace of itself."""
+    there = torch.cuda.device_count()
+    if config.accelerator == "gpu" and there < config.devices:
+        raise UserError(f"train.accelerator gpu with train.devices {config.devices}: torch finds {there} GPUs here")
 
 
 def _rank(module: Module, data: Data, config: TrainConfig, clip: ClipConfig, seed: int, checkpoint: Path) -> None:

@@ -13,6 +13,7 @@ from perception.classes import CLASSES, SIZES
 from perception.lift import Lifted, lift
 from perception.model import nothing
 from perception.output import Detections
+from perception.perceive import _merge
 from perception.track import Tracker
 
 
@@ -79,6 +80,19 @@ def placed(labels: list[int], centres: list[tuple[float, float]], yaw: float = m
     half = np.array([SIZES[k] / 2 for k in labels], np.float32).reshape(-1, 3)
     return Lifted(np.array(labels, np.int64), centre, half, np.full(count, yaw, np.float32),
                   np.ones(count, np.float32), np.full(count, 0.05, np.float32))  # fmt: skip
+
+
+def test_what_two_cameras_see_counts_once() -> None:
+    """At the border of two pictures a car is in both; the surer one is kept, and cars of one picture never merge."""
+    left, right = placed([0, 0], [(10.0, 6.0), (12.0, 5.0)]), placed([0, 5], [(10.3, 6.2), (20.0, -6.0)])
+    sure = Lifted(**{**right.__dict__, "scores": np.array([0.5, 0.9], np.float32)})
+    merged = _merge([left, sure])
+    assert sorted(map(tuple, merged.centre[:, :2].tolist())) == [(10.0, 6.0), (12.0, 5.0), (20.0, -6.0)]
+    assert merged.scores.tolist() == pytest.approx([1.0, 1.0, 0.9])
+    surer = Lifted(**{**left.__dict__, "scores": np.array([0.4, 0.3], np.float32)})
+    kept = _merge([surer, right]).centre[:, 0].tolist()
+    assert any(abs(x - 10.3) < 1e-4 for x in kept)
+    assert not any(abs(x - 10.0) < 1e-4 for x in kept)
 
 
 def test_velocity_over_ground_while_the_ego_turns() -> None:

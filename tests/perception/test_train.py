@@ -23,6 +23,7 @@ from contracts import UserError
 from perception.config import DataConfig, ModelConfig
 from perception.data import Frames
 from perception.model import PerceptionNet
+from perception.peers import DETECTORS, PeerDetector
 from perception.target import collate
 from throttle.runs import list_checkpoints
 from training import Draw, load_weights
@@ -107,9 +108,9 @@ def batch(data: Path) -> Any:
     return collate([frames[Draw(k, None)] for k in range(3)]), len(frames.signs)
 
 
-def check_peer(data: Path, detector: Any, segmenter: Any) -> None:
+def check_peer(data: Path, config_: ModelConfig) -> None:
     examples, signs = batch(data)
-    net = PerceptionNet(ModelConfig(detector=detector, segmenter=segmenter), signs)
+    net = PerceptionNet(config_, signs)
     losses = net(examples.images, examples.targets)
     losses["loss"].backward()
     assert torch.isfinite(losses["loss"])
@@ -117,25 +118,52 @@ def check_peer(data: Path, detector: Any, segmenter: Any) -> None:
     found = net.eval().predict(examples.images, [96.0] * 3)
     assert len(found) == 3
     for each in found:
-        assert (each.semantic is None) == (segmenter == "none")
-        if segmenter != "none":
+        assert (each.semantic is None) == (config_.segmenter == "none")
+        if config_.segmenter != "none":
             assert each.semantic is not None
             assert each.semantic.shape == (96, 192)
         assert len(each.labels) == len(each.scores) == len(each.state)
 
 
+def published(detector: str, path: Path) -> dict[str, torch.Tensor]:
+    """A file as torchvision publishes it: of COCO's 91 classes, norms without their counts."""
+    torch.manual_seed(3)
+    state = DETECTORS[detector](weights=None, weights_backbone=None, num_classes=91).state_dict()
+    state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    torch.save(state, path)
+    return state
+
+
+def check_weights(data: Path, detector: Any, path: Path) -> None:
+    given = published(detector, path)
+    config_ = ModelConfig(detector=detector, segmenter="none", weights=str(path))
+    net = PerceptionNet(config_, 2)
+    assert isinstance(net.detector, PeerDetector)
+    mine = net.detector.body.state_dict()
+    assert set(given) <= set(mine)
+    fresh = {name for name, value in given.items() if mine[name].shape != value.shape}
+    assert all(torch.equal(mine[name], value) for name, value in given.items() if name not in fresh)
+    assert fresh, "the classes are others"
+    assert all("cls" in name or "classification" in name or "box_predictor" in name for name in fresh), fresh
+    check_peer(data, config_)
+
+
 @pytest.mark.parametrize(("detector", "segmenter"), [("ssdlite", "lraspp"), ("none", "deeplabv3")])
-def test_torchvision_by_config(data: Path, detector: str, segmenter: str) -> None:
-    check_peer(data, detector, segmenter)
+def test_torchvision_by_config(data: Path, detector: Any, segmenter: Any) -> None:
+    check_peer(data, ModelConfig(detector=detector, segmenter=segmenter))
+
+
+def test_a_detector_begins_with_weights_from_a_local_file(data: Path, tmp_path: Path) -> None:
+    check_weights(data, "ssdlite", tmp_path / "ssdlite.pth")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("detector", ["fcos", "retinanet", "fasterrcnn"])
-def test_large_torchvision_by_config(data: Path, detector: str) -> None:
-    check_peer(data, detector, "none")
+def test_large_detectors_begin_with_weights_from_a_local_file(data: Path, detector: str, tmp_path: Path) -> None:
+    check_weights(data, detector, tmp_path / "large.pth")
 
 
-def test_weights_come_from_a_local_file(data: Path, tmp_path: Path) -> None:
+def test_a_segmenter_begins_with_weights_from_a_local_file(data: Path, tmp_path: Path) -> None:
     from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
     torch.manual_seed(0)

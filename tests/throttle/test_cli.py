@@ -32,6 +32,8 @@ CARTPOLE = "configs/control/cartpole_ppo.yaml"
         (["train", "control", "--clip.threshold", "0"], "threshold"),
         (["train", "control", "--clip.threshold", "-1"], "threshold"),
         (["train", "control", "--clip.strategy", "value", "--clip.lower", "1"], "clip"),
+        (["train", "perception", "--clip.strategy", "skip"], "needs a threshold"),
+        (["train", "planning", "--clip.strategy", "none", "--clip.threshold", "5"], "does not read 'threshold'"),
         (["train", "control", "--env.id", "NoSuchGame-v0"], "NoSuchGame"),
         (["train", "control", "--env.id", "throttle/Nothing-v0"], "throttle/Nothing-v0"),
         (["train", "control", "--env.arguments", "{town: Atlantis}"], "Atlantis"),
@@ -88,6 +90,33 @@ def test_presets_are_complete_and_name_what_they_use(preset: Path) -> None:
     others = {"ppo", "a2c", "sac", "td3", "tqc", "recurrent_ppo"} - {values.algorithm}
     assert not others & set(written), "a preset holds no option of an algorithm that it does not use"
     assert values.clip.subsystem == "control"
+
+
+@pytest.mark.parametrize("verb", ["train control", "train perception", "train planning"])
+def test_a_strategy_named_alone_begins_with_its_own_numbers(verb: str, tmp_path: Path) -> None:
+    preset = tmp_path / "preset.yaml"
+    preset.write_text("clip: {strategy: quantile, quantile: 0.9, threshold: 2.0}")
+
+    def numbers(*options: str) -> tuple[str, dict[str, float]]:
+        parser, module = make_parser(verb)
+        clip = parser.instantiate(parser.parse_args(module.rewrite(list(options)))).clip
+        assert clip.subsystem == verb.split()[1]
+        return clip.strategy, clip.numbers()
+
+    default = numbers()
+    assert default[0] == "global_norm"
+    assert numbers("--clip.strategy", "global_norm") == default
+    assert numbers("--clip.strategy", "none") == numbers("--clip.strategy=none") == ("none", {})
+    assert numbers("--clip.strategy", "quantile") == ("quantile", {})
+    assert numbers("--clip.threshold", "0.02", "--clip.strategy", "agc") == ("agc", {"threshold": 0.02})
+    assert numbers("--config", str(preset)) == ("quantile", {"quantile": 0.9, "threshold": 2.0})
+    assert numbers("--config", str(preset), "--clip.strategy", "none") == ("none", {})
+    preset.write_text("clip: {strategy: none}")
+    assert numbers("--config", str(preset)) == ("none", {})
+    assert numbers("--config", str(preset), "--clip.strategy", "skip", "--clip.threshold", "3") == (
+        "skip",
+        {"threshold": 3.0},
+    )
 
 
 @pytest.mark.parametrize("name", ["demo", "demo_small", "demo_full"])

@@ -186,6 +186,8 @@ def test_order_and_schedules() -> None:
     cosine = config(schedule="cosine", warmup=0, final_lr=0.1)
     assert [lr_share(cosine, 9, x) for x in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.55, 0.1])
     assert lr_share(config(schedule="constant", warmup=3), 0, 0.5) == 0.25
+    linear = config(schedule="linear", warmup=0, final_lr=0.2)
+    assert [lr_share(linear, 9, x) for x in (0.0, 0.25, 1.0)] == pytest.approx([1.0, 0.8, 0.2])
     assert [lr_share(config(schedule="step", warmup=0), 0, x) for x in (0.5, 0.7, 0.9)] == [1.0, 0.1, 0.01]
 
 
@@ -203,6 +205,12 @@ def test_order_and_schedules() -> None:
 def test_bad_options_are_one_line(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         config(**changes)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="torch finds 0 GPUs"):
+        train(tmp_path / "run", accelerator="gpu")
 
 
 def test_weights_files_are_data_only(tmp_path: Path) -> None:

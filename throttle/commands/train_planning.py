@@ -16,6 +16,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from contracts import UserError
 from planning.config import PlanningConfig
+from throttle.commands.clip_options import own_numbers
 from throttle.commands.train_control import find_preset
 from throttle.runs import Run, dump_config, find_run
 from throttle.tracking import TrackingConfig
@@ -46,7 +47,7 @@ def rewrite(options: list[str]) -> list[str]:
     known, _ = first.parse_known_args(options)
     if known.resume:
         return ["--config", str(find_run(known.runs, known.resume, KIND) / "config.yaml"), *options]
-    return find_preset(options)
+    return own_numbers(find_preset(options))
 
 
 def config_of(arguments: Namespace) -> PlanningConfig:
