@@ -94,17 +94,25 @@ class DaggerConfig:
     """Simulated seconds a round, in each world."""
     every: int = 5
     """Simulation steps between two states that are added."""
+    gap: float = 2.0
+    """m/s: where some speed that the planner plans is further from the expert's, the state is added at any step."""
     expert: float = 0.2
     """Share of the worlds of the first round that the expert drives; half of it in the second and so on."""
     fastest: float = 2.4
     """In half of the worlds limits and traffic are faster, by a factor drawn from 1 to this: no street of Alder or
     Gridley has more than 14 m/s, a motorway has 33."""
+    walkers: int = 48
+    """Pedestrians in each world."""
+    jaywalk: float = 20.0
+    """In half of the worlds they step onto the road more often than the ordinary .2 times a minute, by a factor drawn
+    from 1 to this: to give way to them is seldom asked otherwise."""
     towns: list[str] = field(default_factory=lambda: ["Alder", "Gridley"])
     """Towns driven in."""
 
     def __post_init__(self) -> None:
         within("dagger.", self, rounds=(0, 100), steps=(1, 1 << 40), lr=(1e-12, 10), worlds=(1, 4096),
-               seconds=(1, 3600), every=(1, 1000), expert=(0, 1), fastest=(1, 4))  # fmt: skip
+               seconds=(1, 3600), every=(1, 1000), gap=(0, 1e3), expert=(0, 1), fastest=(1, 4), walkers=(0, 1000),
+               jaywalk=(1, 100))  # fmt: skip
         if self.rounds and not self.towns:
             raise UserError("dagger.towns must name a town")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from sim.driving.plans import Plans
 from sim.driving.routes import NamedRoute, named_routes
 from sim.driving.surroundings import STATIC_IDS, WALKER_IDS
 from sim.roads import load
+from sim.world.fields import W_JAYWALK
 
 F32 = NDArray[np.float32]
 NOISE_EVERY, NOISE_TIME = 12.0, 1.5
@@ -38,10 +40,10 @@ class Recording:
         self._batch = batch
         self._steps: list[tuple[Any, ...]] = []
 
-    def add(self, plans: Plans, reason: NDArray[np.int64], time: float) -> None:
-        """Keep the present state of the worlds that are still driven, and what the expert would do there."""
+    def add(self, worlds: NDArray[np.bool_], plans: Plans, reason: NDArray[np.int64], time: float) -> None:
+        """Keep the present state of those of `worlds` [W] that are still driven, and what the expert would do there."""
         batch = self._batch
-        w = np.flatnonzero(batch.active)
+        w = np.flatnonzero(batch.active & worlds)
         if not len(w):
             return
         truth, vehicles = batch.world.truth, batch.world.state.vehicles
@@ -83,14 +85,18 @@ class Recording:
 class Lesson:
     """How a recording is driven. seconds: simulated, at most. every: steps between two states that are kept.
 
+    gap: m/s; a state at which some speed that the planner plans is further from the expert's is kept at any step.
     expert: share of the worlds that the expert drives, with pushes of the wheel; the planner drives the others.
-    fastest: in half of the worlds all speeds are up to this many times higher (see `hurry`).
+    fastest: in half of the worlds all speeds are up to this many times higher (see `hurry`). jaywalk: in half of the
+    worlds pedestrians step onto the road up to this many times as often.
     """
 
     seconds: float = 60.0
     every: int = 5
+    gap: float = math.inf
     expert: float = 0.0
     fastest: float = 1.0
+    jaywalk: float = 1.0
 
 
 def hurry(batch: Batch, factor: NDArray[np.float64]) -> None:
@@ -121,6 +127,9 @@ def drive(
     by_expert = random.random(worlds) < (lesson.expert if driver is not None else 1.0)
     if lesson.fastest > 1.0:
         hurry(batch, np.where(random.random(worlds) < 0.5, 1.0, lesson.fastest ** random.random(worlds)))
+    if lesson.jaywalk > 1.0:
+        often = np.where(random.random(worlds) < 0.5, 1.0, lesson.jaywalk ** random.random(worlds))
+        batch.world.state.buffers.wf[:, W_JAYWALK] *= often.astype(np.float32)
     expert, kept = ExpertPlanner(), Recording(batch)
     expert.begin(batch)
     dt, push, left = batch.config.dt, np.zeros(worlds, np.float32), np.zeros(worlds)
@@ -131,10 +140,13 @@ def drive(
         if not batch.active.any():
             break
         plans = expert.plan(batch)  # at every step: it remembers what it decided
-        if step % lesson.every == 0:
-            kept.add(plans, expert.reason, step * dt)
-        if driver is not None:
+        due = np.full(worlds, step % lesson.every == 0)
+        if driver is None:
+            kept.add(due, plans, expert.reason, step * dt)
+        else:
             learned = driver.plan(batch)
+            wrong = np.abs(learned.speed - plans.speed).max(1) > lesson.gap
+            kept.add(due | wrong, plans, expert.reason, step * dt)
             plans.path[~by_expert], plans.speed[~by_expert] = learned.path[~by_expert], learned.speed[~by_expert]
         begins = by_expert & (left <= 0) & (random.random(worlds) < dt / NOISE_EVERY)
         push[begins] = random.normal(0, NOISE_STEER, int(begins.sum()))

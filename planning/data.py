@@ -85,11 +85,15 @@ class Episodes:
 
     @property
     def period(self) -> float:
-        """Seconds between two rows of an episode."""
+        """Seconds between two rows of an episode: their median, where a recording keeps more of some moments."""
+        return float(np.median(self._steps()))
+
+    def _steps(self) -> F32:
+        """Seconds from each row to the next one of its episode."""
         steps = np.diff(self.time)[np.diff(self.episode) == 0]
         if not len(steps):
             raise UserError("the dataset has no episode of two steps")
-        return float(np.median(steps))
+        return steps
 
     def examples(self, times: Sequence[float], route_points: int) -> Examples:
         """What a training reads, with forecasts at `times` seconds."""
@@ -106,7 +110,7 @@ class Episodes:
     def futures(
         self, times: Sequence[float], rows: NDArray[np.int64], objects: int = MOST_OBJECTS
     ) -> tuple[F32, NDArray[np.bool_], F32]:
-        """Where the objects of `rows` are `times` seconds later, found by track id.
+        """Where the objects of `rows` are `times` seconds later, found by track id; unknown where no row is of then.
 
         Returns (place [m, N, T, 2] in the ego frame of now, known [m, N, T], yaw [m, N, T] in that frame).
         """
@@ -114,12 +118,12 @@ class Episodes:
         place = np.zeros((count, objects, len(times), 2), np.float32)
         yaw = np.zeros((count, objects, len(times)), np.float32)
         known = np.zeros((count, objects, len(times)), np.bool_)
-        period = self.period
+        # all episodes in one line of seconds, so that the row of a moment is found by bisection
+        line = self.time + 1e5 * self.episode.astype(np.float64)
+        slack = 0.5 * float(self._steps().min())
         for k, t in enumerate(times):
-            later = rows + round(t / period)
-            same = later < self.rows
-            later = np.minimum(later, self.rows - 1)
-            same &= self.episode[later] == self.episode[rows]
+            later = np.minimum(np.searchsorted(line, line[rows] + t - slack), self.rows - 1)
+            same = np.abs(line[later] - line[rows] - t) <= slack
             for first in range(0, count, 4096):
                 part = slice(first, first + 4096)
                 here, there = rows[part], later[part]

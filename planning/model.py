@@ -29,7 +29,7 @@ from planning.tokens import (
 ACCELERATIONS = (-9.0, -7.0, -5.5, -4.0, -3.0, -2.2, -1.5, -1.0, -0.6, -0.3, 0.0, 0.3, 0.6, 1.0, 1.5, 2.0, 2.6, 3.5)
 """The classes of a planned speed, m/s^2: the mean acceleration from now until then. One between two belongs to both."""
 STANDSTILL = 0.4
-"""Where the last planned speed is below this (m/s), all are 0: a car which should stand does not creep."""
+"""m/s: where the last planned speed is below this, all that are become 0, so that who should stand does not creep."""
 FORECAST_TIMES = (1.0, 2.0, 3.0)
 """Seconds ahead at which objects are forecast."""
 
@@ -194,6 +194,6 @@ def even(path: Tensor) -> Tensor:
 
 
 def to_plan(output: Output) -> tuple[Tensor, Tensor]:
-    """Path and speed as contracts.Plan wants them: points 1 m apart; speeds at least 0, all 0 for a stop."""
+    """Path and speed as contracts.Plan wants them: points 1 m apart; speeds at least 0, a stop without creeping."""
     speed = output.speed.clamp_min(0.0)
-    return even(output.path), torch.where(speed[:, -1:] < STANDSTILL, torch.zeros_like(speed), speed)
+    return even(output.path), speed.masked_fill((speed < STANDSTILL) & (speed[:, -1:] < STANDSTILL), 0.0)

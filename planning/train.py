@@ -24,7 +24,7 @@ from planning.perturb import augment
 from planning.phases import Phase, PhaseProgress, PhaseTracking
 from planning.planner import BatchDriver, Planner
 from planning.scenes import SPEED, Scenes
-from sim.driving.batch import Batch
+from sim.driving.batch import Batch, BatchConfig
 from sim.roads import load as load_town
 from training import Data, Draw, Module, Result, fit, load_weights, weights_hash, write_tensors
 
@@ -191,10 +191,12 @@ def taught(
         return Examples(Scenes(*values["scenes"]), *values["rest"])
     settings = config.dagger
     seed = config.seed + SEED_STRIDE * number
-    lesson = Lesson(settings.seconds, settings.every, settings.expert / number, settings.fastest)
+    lesson = Lesson(
+        settings.seconds, settings.every, settings.gap, settings.expert / number, settings.fastest, settings.jaywalk
+    )
     driver = BatchDriver(Planner(learner.net))
     parts = []
-    for town, routes, traffic in lessons(settings.towns, settings.worlds, seed):
+    for town, routes, traffic in lessons(settings.towns, settings.worlds, seed, BatchConfig(walkers=settings.walkers)):
         episodes = drive(Batch(load_town(town), routes, traffic), driver, lesson, seed, stop)
         if episodes is None:
             return None

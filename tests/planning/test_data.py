@@ -51,6 +51,13 @@ def test_a_future_is_where_the_track_went() -> None:
     wanted = to_frame(town[rows + 5][:, None], np.zeros((len(rows), 3), np.float32), pose[rows])[:, 0]
     np.testing.assert_allclose(found[rows, place[rows], 0], wanted, atol=1e-4)
     np.testing.assert_allclose(yaw[rows, place[rows], 0], 0.7 - pose[rows, 2], atol=1e-5)
+    part = np.array([0, 1, 2, 5, 10])  # a recording that keeps more of some moments
+    kept = replace(episodes, **{
+        name: getattr(episodes, name)[part] for name in ("ids", "pose", "path", "speed", "episode", "time", "reason")
+    }, scenes=episodes.scenes.take(part))  # fmt: skip
+    again, known, _ = kept.futures((1.0,), np.arange(len(part)), 16)
+    assert known.any((1, 2)).tolist() == [True, False, False, True, False]
+    np.testing.assert_allclose(again[3, place[5], 0], found[5, place[5], 0], atol=1e-6)
     other = replace(episodes, episode=np.arange(count) // 3)
     assert not other.futures((1.0,), np.arange(count), 16)[1].any()  # never from another episode
 

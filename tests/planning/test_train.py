@@ -40,7 +40,7 @@ def small(dataset: Path, **changes: object) -> PlanningConfig:
         dataset=str(dataset), train=loop, net=NetConfig(dim=32, layers=1, heads=2, objects=8),
         validation_rows=40, standing=1.0,
         clip=ClipConfig(subsystem="planning", threshold=2.0),
-        dagger=DaggerConfig(steps=8, worlds=3, seconds=4.0, every=5, expert=0.3, towns=["Alder"]),
+        dagger=DaggerConfig(steps=8, worlds=3, seconds=4.0, every=5, gap=1e3, expert=0.3, towns=["Alder"]),
     )  # fmt: skip
     return dataclasses.replace(config, **changes)  # type: ignore[arg-type]
 
@@ -121,6 +121,14 @@ def test_a_round_of_dagger_adds_what_the_planner_met(dataset: Path, tmp_path: Pa
         kept = torch.load(tmp_path / f"dagger-{number}.pt", weights_only=True)
         assert len(kept["rest"][0]) == 3 * 8  # 3 worlds, 40 steps, every fifth
         assert kept["rest"][1].max() > 1.0  # the expert would have driven off
+
+
+def test_a_round_keeps_more_of_what_the_planner_got_wrong(dataset: Path, tmp_path: Path) -> None:
+    config = small(dataset, dagger=dataclasses.replace(small(dataset).dagger, rounds=1, gap=0.0))
+    assert run_training(tmp_path, config).state == "finished"
+    kept = torch.load(tmp_path / "dagger-1.pt", weights_only=True)
+    assert len(kept["rest"][0]) == 3 * 40  # its speeds are never quite the expert's
+    assert kept["rest"][3].any()  # where the objects went is known
 
 
 def test_options_that_do_not_go_together_are_refused(dataset: Path) -> None:
