@@ -94,7 +94,7 @@ class DaggerConfig:
     """Simulated seconds a round, in each world."""
     every: int = 5
     """Simulation steps between two states that are added."""
-    gap: float = 2.0
+    gap: float = 1.5
     """m/s: where some speed that the planner plans is further from the expert's, the state is added at any step."""
     expert: float = 0.2
     """Share of the worlds of the first round that the expert drives; half of it in the second and so on."""
