@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -36,20 +37,19 @@ def test_the_command_searches_and_says_what_to_run_next(
     monkeypatch.chdir(tmp_path)
     options = ["--planning.dataset", str(dataset), "--planning.train.steps", "4", "--planning.train.batch", "16",
                "--planning.train.threads", "1", "--planning.net.layers", "1", "--planning.net.dim", "32",
-               "--trials", "1", "--folds", "2", "--strategies", "[global_norm]", "--rates", "[0.001,0.003]",
+               "--trials", "1", "--folds", "2", "--strategies", "[global_norm]", "--rates", "[0.003]",
                "--tracking.tensorboard", "false"]  # fmt: skip
     assert main(["tune", "planning", *options]) == 0
     said = capsys.readouterr().out
     assert "throttle train planning --dataset" in " ".join(said.split())
-    assert "--train.lr" in said
+    assert "--train.lr 0.003" in " ".join(said.split())
     assert "--clip.threshold" in said
     (place,) = (tmp_path / "runs").iterdir()
-    searches = [read(place / f"lr-{rate}") for rate in ("0.001", "0.003")]
-    assert [len(a.folds) for found in searches for a in found.attempts] == [2] * 4
-    assert max(found.best.mean for found in searches) < 20
-    values = [a.folds for found in searches for a in found.attempts]
-    assert values[0] != values[2]  # the learning rate is the one that is searched at
+    found = read(place / "lr-0.003")
+    assert [len(a.folds) for a in found.attempts] == [2, 2]
+    assert found.best.mean < 20
+    assert cv2.imread(str(place / "tuning.png")).shape[0] > 300
     done = {path: path.stat().st_mtime_ns for path in place.glob("lr-*/trainings/*/config.yaml")}
-    assert len(done) == 8
+    assert len(done) == 4
     assert main(["tune", "planning", "--resume", str(place)]) == 0
     assert {path: path.stat().st_mtime_ns for path in place.glob("lr-*/trainings/*/config.yaml")} == done

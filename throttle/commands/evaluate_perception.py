@@ -1,6 +1,6 @@
 """Evaluate trained perception networks on pictures not trained on, beside a baseline that does not look.
 
-Several runs are compared as arms: throttle evaluate perception runs/a runs/b --robustness true
+Several runs are compared as arms: throttle evaluate perception runs/a runs/b --robustness
 Writes evaluation.json and pictures of the worst frames into each run's folder.
 """
 
@@ -43,8 +43,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--weights", type=str, default="best.pt", help="a file of weights below the run's folder")
     parser.add_argument("--baseline", type=bool, default=True, help="beside a baseline that does not look")
     parser.add_argument("--worst", type=int, default=8, help="pictures of the worst frames; 0: none")
-    parser.add_argument("--robustness", type=bool, default=False, help="perturbed pictures at five severities")
-    parser.add_argument("--onnx", type=bool, default=False, help="write model.onnx into the run, checked against torch")
+    parser.add_argument(
+        "--robustness", type=bool, nargs="?", const=True, default=False, help="perturbed pictures at five severities"
+    )
+    parser.add_argument(
+        "--onnx",
+        type=bool,
+        nargs="?",
+        const=True,
+        default=False,
+        help="write model.onnx into the run, checked against torch",
+    )
     parser.add_argument("--threads", type=int, default=2, help="torch's threads")
     parser.add_class_arguments(TrackingConfig, "tracking")
 

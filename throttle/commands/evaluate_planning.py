@@ -1,6 +1,6 @@
 """Drive trained planners on routes not trained on, beside the expert, a lane follower with IDM and constant velocity.
 
-Several runs are compared as arms: throttle evaluate planning runs/a runs/b --robustness true
+Several runs are compared as arms: throttle evaluate planning runs/a runs/b --robustness
 Writes evaluation.json and videos of the worst routes into each run's folder. Open-loop figures are added where the
 dataset is there. Driving scores carry the name and version of their metric.
 """
@@ -50,19 +50,25 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--videos", type=int, default=2, help="videos of the worst routes of each run")
     parser.add_argument("--dataset", type=str, default="", help="for the open loop; default: the one trained on")
     parser.add_argument("--open_loop", type=int, default=2000, help="recorded scenes of the open loop; 0: none")
-    parser.add_argument("--robustness", type=bool, default=False, help="perturbed Scenes at five severities")
-    parser.add_argument("--onnx", type=bool, default=False, help="also write planner.onnx, checked against torch")
+    parser.add_argument(
+        "--robustness", type=bool, nargs="?", const=True, default=False, help="perturbed Scenes at five severities"
+    )
+    parser.add_argument(
+        "--onnx", type=bool, nargs="?", const=True, default=False, help="also write planner.onnx, checked against torch"
+    )
     parser.add_class_arguments(TrackingConfig, "tracking")
 
 
 def run(arguments: Namespace) -> int:
     """Evaluate and print tables."""
+    import numba
     import torch
     from rich.console import Console
 
     from planning.planner import BatchDriver, load_planner
 
     torch.set_num_threads(1)
+    numba.set_num_threads(1)  # a part of the course is a few worlds: to wake a second thread takes longer
     console, status = Console(), Console(stderr=True)
     course: Course = arguments.course
     if arguments.videos < 0 or arguments.open_loop < 0:
@@ -79,12 +85,14 @@ def run(arguments: Namespace) -> int:
 
         drivers |= baselines()
     outcomes = _closed_loop(drivers, course, console, status)
+    curves: dict[str, Any] = {}
     for name, (place, planner) in learned.items():
         content: dict[str, Any] = {"weights": "best.pt", "closed_loop": [_as_dict(o) for o in outcomes.values()]}
         if arguments.open_loop:
             content["open_loop"] = _open_loop(place, planner, arguments, console)
         if arguments.robustness:
             content["robustness"] = _robustness(name, planner, course, console, status)
+            curves[name] = content["robustness"]["curves"]
         from planning.evaluate import infractions
 
         content["infractions"] = infractions(outcomes[name])
@@ -97,6 +105,12 @@ def run(arguments: Namespace) -> int:
             console.print(f"{place / 'planner.onnx'}, differs from torch by {difference:.1e} at most", soft_wrap=True)
         films = _films(place, drivers[name], outcomes[name], course, arguments.videos, console)
         _track(place, outcomes, films, arguments.tracking)
+    if curves:
+        from throttle.report import pictures
+
+        for place, _ in learned.values():
+            path = pictures.robustness(curves, "driving score carla-lb-2.0", place / "robustness.png")
+            console.print(f"{path}", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -25,6 +25,7 @@ from contracts import UserError
 from contracts.runs import Progress
 from throttle.commands.train_control import find_preset
 from throttle.progress import ProgressBar
+from throttle.report import pictures
 from throttle.report.thresholds import words, write
 from throttle.runs import Run, find_run
 from throttle.stopping import StopSignal
@@ -187,6 +188,9 @@ def search(
         console.print(f"learning rate {rate:g}: {words(one, score)}", highlight=False, soft_wrap=True)
         for what, path in files.items():
             console.print(f"{what:<9}{path}", highlight=False, soft_wrap=True)
+    shown = {f"learning rate {rate:g}": one for rate, one in found.items()}
+    picture = pictures.thresholds(shown, score, place.path / "tuning.png")
+    console.print(f"picture  {picture}", highlight=False, soft_wrap=True)
     best = max(found, key=lambda rate: _worth(found[rate]))
     options = " ".join(f"--clip.{name} {value}" for name, value in found[best].best.params["clip"].items())
     console.print(f"next     {following} --train.lr {best:g} {options}", soft_wrap=True)
