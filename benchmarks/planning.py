@@ -1,4 +1,6 @@
-"""Plans a second: one Scene at a time in torch and ONNX Runtime, and batches, on one core; the bar is 200 at batch 1.
+"""Plans a second on one core: a closed loop with one world, one Scene at a time in torch and ONNX Runtime, batches.
+
+The bar is 200 at batch 1 in a closed loop, the world's own steps included.
 
 Turns are interleaved in one run. With --run the weights of a training, else an untrained network of the same size.
 
@@ -26,9 +28,31 @@ from planning.config import NetConfig  # noqa: E402
 from planning.evaluate import Course, make_batch  # noqa: E402
 from planning.export import INPUTS, OUTPUTS, export, session  # noqa: E402
 from planning.model import PlanningNet  # noqa: E402
-from planning.planner import Planner, batch_scenes, load_planner  # noqa: E402
+from planning.planner import BatchDriver, Planner, batch_scenes, load_planner  # noqa: E402
+from sim.driving.batch import Batch  # noqa: E402
 
 WANTED = 200.0
+LOOP = "closed loop, one world with its traffic"
+
+
+class ClosedLoop:
+    """One world of Alder, driven again from the begin of its route whenever that has ended."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._driver = BatchDriver(planner)
+        self._batch = self._begin()
+
+    def _begin(self) -> Batch:
+        batch = make_batch(Course(routes=1), "Alder", 6.0)
+        self._driver.begin(batch)
+        return batch
+
+    def __call__(self) -> int:
+        """One plan and the step that follows it."""
+        if not self._batch.active.any():
+            self._batch = self._begin()
+        self._batch.step(self._driver.plan(self._batch))
+        return 1
 
 
 def rate(work: Callable[[], int], seconds: float = 1.0) -> float:
@@ -67,6 +91,7 @@ def main() -> int:
             return 1
 
         work: dict[str, Callable[[], int]] = {
+            LOOP: ClosedLoop(planner),
             "torch, one contracts.Scene to a Plan": lambda: int(planner.plan(scene) is not None),
             "ONNX Runtime, one scene": by_onnx,
             "torch, batch of 64": lambda: len(planner.rows(many).path),
@@ -80,8 +105,8 @@ def main() -> int:
     for name, values in turns.items():
         spread = f"{min(values):,.0f} to {max(values):,.0f}"
         print(f"{name:<40} {statistics.median(values):>8,.0f} plans/s  ({spread} in {len(values)} turns)")
-    slow = statistics.median(turns["torch, one contracts.Scene to a Plan"]) < WANTED
-    print(f"batch 1: {'below' if slow else 'at least'} {WANTED:.0f} plans/s")
+    slow = statistics.median(turns[LOOP]) < WANTED
+    print(f"batch 1 in a closed loop: {'below' if slow else 'at least'} {WANTED:.0f} plans/s")
     return int(slow)
 
 

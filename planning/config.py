@@ -95,7 +95,8 @@ class DaggerConfig:
     every: int = 5
     """Simulation steps between two states that are added."""
     gap: float = 1.5
-    """m/s: where some speed that the planner plans is further from the expert's, the state is added at any step."""
+    """m/s: where some speed that the planner plans is further from the expert's, the state is added at any step; not in
+    the worlds of `fastest`."""
     expert: float = 0.2
     """Share of the worlds of the first round that the expert drives; half of it in the second and so on."""
     fastest: float = 2.4
@@ -104,8 +105,8 @@ class DaggerConfig:
     walkers: int = 48
     """Pedestrians in each world."""
     jaywalk: float = 20.0
-    """In half of the worlds they step onto the road more often than the ordinary .2 times a minute, by a factor drawn
-    from 1 to this: to give way to them is seldom asked otherwise."""
+    """In the worlds of ordinary speed they step onto the road more often than the ordinary .2 times a minute, by a
+    factor drawn from 1 to this: to give way to them is seldom asked otherwise."""
     towns: list[str] = field(default_factory=lambda: ["Alder", "Gridley"])
     """Towns driven in."""
 
