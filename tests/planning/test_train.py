@@ -60,7 +60,7 @@ def run_training(
 def test_a_small_set_is_learnt_by_heart(dataset: Path, tmp_path: Path) -> None:
     config = small(
         dataset,
-        train=TrainConfig(steps=300, batch=64, threads=1, lr=3e-3, warmup=10, log_every=100, weight_decay=0.0),
+        train=TrainConfig(steps=300, batch=64, threads=1, lr=3e-3, warmup=10, log_every=20, weight_decay=0.0),
         augment=AugmentConfig(pose=0.0, noise=0.0),
     )
     begun = run_training(tmp_path / "begun", dataclasses.replace(config, train=TrainConfig(steps=1, threads=1)))
@@ -68,6 +68,9 @@ def test_a_small_set_is_learnt_by_heart(dataset: Path, tmp_path: Path) -> None:
     assert learnt.state == "finished"
     assert learnt.last["path_ade"] < 0.25
     assert learnt.last["speed_ade"] < 0.4 * begun.last["speed_ade"]
+    rows = [line.split(",") for line in (tmp_path / "learnt" / "metrics.csv").read_text().splitlines()]
+    forecast = [float(value) for _, name, value in rows if name == "train/forecast"]
+    assert forecast[-1] < 0.9 * forecast[0]  # where the others go is learnt, too
 
 
 def test_every_step_keeps_to_the_threshold(dataset: Path, tmp_path: Path) -> None:
