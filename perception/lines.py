@@ -19,9 +19,17 @@ LOOKED_AT = 0.2
 """Score from which the running car looks at a detection."""
 BINDS = 0.5
 """A light or sign binds the ego if the network is as sure as this."""
+MEMORY = 0.5
+"""Seconds in which what was read off a light loses all but 1/e of its weight: some looks in a row must agree before a
+state that is well known is given up."""
+TRUST = 0.35
+"""Weight of a look's distance to the line against what was known of it; SAME: metres by which they may differ."""
+SAME = 15.0
+CUT = 2.0
+"""Pixels from the picture's upper edge within which a light is cut off: its lower lamps may be all that shows."""
 HOLD = 1.0
 """Seconds that a light stays known after it was seen last."""
-NEAR, WAIT = 9.0, 4.0
+NEAR, WAIT = 16.0, 4.0
 """Metres to its line within which a red or yellow light stays known for longer, and for how many seconds."""
 SURE = 2
 """Looks that a stop sign must be seen in to be remembered until its line."""
@@ -39,6 +47,7 @@ class StopLines:
     def __init__(self, signs: Sequence[str]) -> None:
         self._stop = signs.index("stop") if "stop" in signs else -1
         self._light, self._light_line, self._light_age = LightState.NONE, math.inf, math.inf
+        self._evidence: dict[LightState, float] = {}
         self._sign_line, self._sign_age, self._looks = math.inf, math.inf, 0
         self._honoured = math.inf  # seconds since a stop sign that was honoured was seen last
 
@@ -57,14 +66,27 @@ class StopLines:
     def _look_for_light(self, found: Sequence[Detections], moved: float, seconds: float) -> None:
         self._light_line -= moved
         self._light_age += seconds
-        best = 0.0
+        if self._light_age > WAIT or self._light_line < -1.0:
+            self._evidence.clear()
+        fade = math.exp(-seconds / MEMORY)
+        self._evidence = {state: weight * fade for state, weight in self._evidence.items()}
+        best, line = 0.0, math.inf
         for objects in found:
-            for k in np.flatnonzero((objects.labels == LIGHT) & (objects.binding >= BINDS)):
+            lights = (objects.labels == LIGHT) & (objects.binding >= BINDS) & (objects.boxes[:, 1] > CUT)
+            for k in np.flatnonzero(lights):
                 seen = LIGHT_OF.get(int(objects.state[k]))
+                if seen is None:
+                    continue
                 sure = float(objects.binding[k] * objects.scores[k])
-                if seen is not None and sure > best:
-                    best = sure
-                    self._light, self._light_line, self._light_age = seen, float(objects.stop[k]), 0.0
+                self._evidence[seen] = self._evidence.get(seen, 0.0) + sure
+                if sure > best:
+                    best, line = sure, float(objects.stop[k])
+        if best > 0.0:
+            if self._light_age <= WAIT and abs(line - self._light_line) <= SAME:
+                line = self._light_line + TRUST * (line - self._light_line)
+            self._light_line = line
+            self._light = max(self._evidence, key=lambda state: self._evidence[state])
+            self._light_age = 0.0
 
     def _stop_sign(
         self, found: Sequence[Detections], ego: Ego, moved: float, seconds: float

@@ -15,12 +15,14 @@ from perception.output import Detections
 STATE = {state: number for number, state in LIGHT_OF.items()}
 
 
-def seen(label: int, stop: float, state: int = -1, sign: int = -1, binding: float = 0.9) -> list[Detections]:
+def seen(
+    label: int, stop: float, state: int = -1, sign: int = -1, binding: float = 0.9, top: float = 40.0
+) -> list[Detections]:
     one = np.ones(1, np.float32)
     return [
         Detections(
-            np.zeros((1, 4), np.float32), np.array([label]), 0.8 * one, 20 * one, 0 * one, np.array([state]),
-            np.array([sign]), binding * one, stop * one,
+            np.array([[100, top, 110, 60]], np.float32), np.array([label]), 0.8 * one, 20 * one, 0 * one,
+            np.array([state]), np.array([sign]), binding * one, stop * one,
         )
     ]  # fmt: skip
 
@@ -37,6 +39,33 @@ def test_a_red_light_over_the_line_is_waited_for_and_a_green_one_forgotten() -> 
             light, distance, _ = lines.update([], driving(2.0), 0.2)
         assert (light == LightState.RED) == wait
         assert distance == (pytest.approx(4.0) if wait else math.inf)
+
+
+def test_some_looks_in_a_row_must_agree_on_another_state() -> None:
+    red, green = STATE[LightState.RED], STATE[LightState.GREEN]
+    lines = StopLines([])
+    for _ in range(20):
+        lines.update(seen(LIGHT, 15.0, red), driving(0.0), 0.1)
+    told = [lines.update(seen(LIGHT, 15.0, green), driving(0.0), 0.1)[0] for _ in range(8)]
+    assert told[:2] == [LightState.RED] * 2, "a lapse"
+    assert told[5:] == [LightState.GREEN] * 3, "half a second is no lapse"
+
+
+def test_a_light_that_the_picture_cuts_off_says_nothing() -> None:
+    """Of a red light that leaves the picture at its upper edge, the green lamp's housing is seen last."""
+    lines = StopLines([])
+    lines.update(seen(LIGHT, 8.0, STATE[LightState.RED]), driving(1.0), 0.1)
+    for _ in range(20):
+        told = lines.update(seen(LIGHT, 8.0, STATE[LightState.GREEN], top=0.0), driving(1.0), 0.1)
+    assert told[0] == LightState.RED
+
+
+def test_distances_that_jump_are_evened_out() -> None:
+    lines, told = StopLines([]), []
+    for k in range(40):
+        jump = 6.0 if k % 2 else -6.0
+        told.append(lines.update(seen(LIGHT, 50.0 - k + jump, STATE[LightState.RED]), driving(10.0), 0.1)[1])
+    assert np.abs(np.array(told[5:]) - (50.0 - np.arange(5, 40))).max() < 2.5
 
 
 def test_a_red_light_that_was_seen_far_away_is_not_kept() -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from contracts import Scene
+from contracts import LightState, Scene
 from perception.perceive import Perceiver
 from sim.recorder.config import CameraConfig
 from throttle.drive.parts import DT, View
 
-STAND_BACK = 3.0
-"""Metres that the car stays farther from a stop line than it would with the truth: lights and signs stand at their
-line, so that from there they are beside or above the picture."""
+LIGHT_BACK, SIGN_BACK = 9.0, 3.0
+"""Metres that the car stays farther from the line of a light or a stop sign than it would with the truth: both stand at
+their line, so that from there they are above or beside the picture. A mast's lights leave it 13 m before the line."""
 
 
 class Seeing:
@@ -41,4 +41,5 @@ class Seeing:
         """What the network finds; route, own motion and speed limit are known."""
         pictures = {name: np.ascontiguousarray(bgr[..., ::-1]) for name, bgr in view.pictures.items()}
         scene = self._perceiver(pictures, view.lidar, known.ego, known.route, known.speed_limit, self._seconds)
-        return replace(scene, stop_distance=max(scene.stop_distance - STAND_BACK, 0.0))
+        back = SIGN_BACK if scene.light == LightState.NONE else LIGHT_BACK
+        return replace(scene, stop_distance=max(scene.stop_distance - back, 0.0))
