@@ -6,7 +6,8 @@ alone: what the recording's cameras and lidar saw, with the actors that its rows
 without a server and without any driving.
 
 All use as many processes (servers) as there are cores, each with one thread; a picture is all four outputs and a lidar
-scan. The clock, and the processor time of all processes together, begin with everybody's first picture. Between two
+scan. The clock, and the processor time of all processes together, begin with everybody's first picture; that of a
+recording ends when the first worker has nothing left to do, that of the others is each process's own. Between two
 pictures there are two steps of the simulation at 10 pictures a second (--every 1), ten at 2 a second (--every 5, the
 default of `throttle record`).
 
@@ -202,7 +203,7 @@ def processor_time() -> float:
 
 @dataclass(frozen=True)
 class Recorded:
-    """speed: pictures a second, processor: processor seconds a picture, both from the first picture on. size: bytes a
+    """speed: pictures a second, processor: processor seconds a picture, while all workers were at it. size: bytes a
     picture. seconds: of the whole recording. score: mean driving score of the episodes."""
 
     speed: float
@@ -216,26 +217,26 @@ class Recorded:
 def record(config: RecordConfig, folder: Path, crew: int) -> Recorded:
     """Record a dataset."""
     recording = Recording(folder, config, Where(workers=crew))
-    first: list[tuple[float, float, int]] = []
+    marks: list[tuple[float, float, int]] = []
 
     def look(state: State) -> None:
         images = sum(state.images.values())
-        # all workers must be at it before the clock starts
-        if not first and len(state.images) >= crew and images:
-            first.append((time.perf_counter(), processor_time(), images))
+        begins = not marks and len(state.images) >= crew and min(state.images.values()) > 0
+        ends = len(marks) == 1 and len(state.done) > config.episodes - crew
+        if begins or ends:
+            marks.append((time.perf_counter(), processor_time(), images))
 
     began = time.perf_counter()
     recording.run(look, lambda: False)
-    end, used = time.perf_counter(), processor_time()
-    total = sum(recording.state.images.values())
+    seconds, total = time.perf_counter() - began, sum(recording.state.images.values())
     hashes = json.loads((folder / "meta/hashes.json").read_text())
     from sim.recorder.reader import Dataset
 
     episodes = Dataset(folder).episodes
-    start, before, images = first[0]
+    (start, before, first), (end, after, last) = marks
     return Recorded(
-        (total - images) / (end - start), (used - before) / (total - images),
-        sum(entry["size"] for entry in hashes.values()) / total, end - began, sum(e["rows"] for e in episodes),
+        (last - first) / (end - start), (after - before) / (last - first),
+        sum(entry["size"] for entry in hashes.values()) / total, seconds, sum(e["rows"] for e in episodes),
         sum(e["driving_score"] for e in episodes) / len(episodes),
     )  # fmt: skip
 

@@ -32,8 +32,8 @@ def work(
 ) -> None:  # fmt: skip
     """Serve: receive episode numbers, record them; None ends it.
 
-    Sends ("ready",), ("at", episode, rows, pictures), ("done", episode), ("bad", text) for what a person must mend,
-    ("lost", text) for the rest. where: host and port; port 0 for a server of its own.
+    Sends ("ready",), ("at", episode, rows, pictures), ("done", episode) after the last of these, ("bad", text) for what
+    a person must mend, ("lost", text) for the rest. where: host and port; port 0 for a server of its own.
     """
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -113,16 +113,24 @@ def _serve(
             if index is None:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)  # cleaning up is next
                 return
-            record_episode(sim, config, episodes[index], EpisodeWriter(root, index), exact, _Report(pipe, index))
+            report = _Report(pipe, index)
+            record_episode(sim, config, episodes[index], EpisodeWriter(root, index), exact, report)
+            report.send()
             pipe.send(("done", index))
 
 
 class _Report:
     def __init__(self, pipe: Connection, index: int) -> None:
         self._pipe, self._index, self._last = pipe, index, 0.0
+        self._reached = 0, 0
 
     def __call__(self, rows: int, images: int) -> None:
+        self._reached = rows, images
         if time.monotonic() - self._last > REPORT_EVERY:
-            self._last = time.monotonic()
-            message: tuple[Any, ...] = ("at", self._index, rows, images)
-            self._pipe.send(message)
+            self.send()
+
+    def send(self) -> None:
+        """Say how far it is."""
+        self._last = time.monotonic()
+        message: tuple[Any, ...] = ("at", self._index, *self._reached)
+        self._pipe.send(message)
