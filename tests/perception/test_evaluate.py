@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +12,24 @@ import painted
 import pytest
 import torch
 
+from clipping import ClipConfig
+from clipping.config import StrategyConfig
 from contracts import Ego, LightState, ObjectClass, UserError
 from perception import binding
 from perception.baseline import Blind
 from perception.classes import LIGHT, SIGN
-from perception.config import DataConfig
+from perception.config import DataConfig, ModelConfig
 from perception.data import Frames
 from perception.evaluate import evaluate
 from perception.export import export
 from perception.latency import latency
-from perception.model import nothing
+from perception.model import PerceptionNet, nothing
 from perception.output import Detections
 from perception.perceive import Perceiver, load_network
 from perception.perturb import SEVERITIES, perturb, perturb_lidar
 from perception.robustness import robustness, sensitivity
 from throttle.cli import main
+from throttle.report.perturbed import Perturbed, arms, write
 from training import Draw
 
 
@@ -129,6 +133,21 @@ def test_a_scene_from_the_sensors_alone(trained: Path, data: Path) -> None:
         perceiver({"rear": frames.original(0)}, None, ego, route, 13.9)
 
 
+def test_a_scene_needs_no_more_than_weights_and_sensors(trained: Path, data: Path, tmp_path: Path) -> None:
+    """The truth cannot leak in: nothing of the dataset and of the run but the network is there."""
+    for name in ("best.pt", "model.json"):
+        shutil.copy(trained / name, tmp_path / name)
+    assert str(data) not in (tmp_path / "model.json").read_text()
+    frames = frames_of(data, "train")
+    ego, route = Ego(0.0, 0.0, 0.0, 0.0), np.zeros((4, 2), np.float32)
+    whole, alone = (Perceiver(p)(frames.original(0), None, ego, route, 13.9) for p in (trained, tmp_path))
+    assert len(alone.objects) > 0
+    assert alone.objects.centre.tolist() == whole.objects.centre.tolist()
+    assert ((alone.objects.confidence > 0) & (alone.objects.confidence <= 1)).all()
+    dark = Perceiver(tmp_path)(np.zeros_like(frames.original(0)), None, ego, route, 13.9)
+    assert len(dark.objects) == 0
+
+
 def test_onnx_says_the_same_numbers(trained: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     net, description = load_network(trained)
@@ -165,6 +184,39 @@ def test_perturbations_grow_and_hurt(trained: Path, data: Path) -> None:
     assert latency(net, frames, 3, 1)["median_ms"] > 0
 
 
+@pytest.mark.slow
+def test_a_segmenter_of_torchvision_is_exported_too(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    net = PerceptionNet(ModelConfig(detector="none", segmenter="lraspp"), 2).eval()
+    assert export(net, 192, 96, tmp_path / "net.onnx")["semantic"] < 1e-3
+    with pytest.raises(UserError, match="ssdlite cannot be exported"):
+        export(PerceptionNet(ModelConfig(detector="ssdlite", segmenter="none"), 2), 192, 96, tmp_path / "no.onnx")
+
+
+def test_arms_stand_beside_one_another_under_perturbations(tmp_path: Path) -> None:
+    def run(clip: ClipConfig, base: float, rate: float = 0.003) -> Perturbed:
+        curve = {"map50": [base, base / 2], "miou": [base, base], "ap3d_2m": [base, base]}
+        area = {"map50": 0.75 * base, "miou": base, "ap3d_2m": base}
+        local = {"median": 10 * base, "p95": 20 * base}
+        result = {"curves": {"noise": curve}, "area": {"noise": area}, "sensitivity": local}
+        return Perturbed("run", clip, rate, result)
+
+    clipped, bare = ClipConfig("global_norm", threshold=10.0), ClipConfig("none")
+    several = [run(clipped, 0.2), run(bare, 0.4), run(clipped, 0.4)]
+    files = write(several, tmp_path, "3 pictures of test")
+    text = files["robustness"].read_text()
+    assert "| mAP50, area | global_norm=10 (n 2) | none (n 1) |" in text
+    assert "| unperturbed | 0.300 [0.200, 0.400] | 0.400 |" in text
+    assert "| noise | 0.225 [0.150, 0.300] | 0.300 |" in text
+    assert "| median | 3.00 [2.00, 4.00] | 4.00 |" in text
+    assert all(files[name].stat().st_size > 1000 for name in ("map50", "miou", "ap3d_2m"))
+    assert set(arms([*several, run(bare, 0.1, 0.01)])) == {
+        "global_norm=10, lr 0.003", "none, lr 0.003", "none, lr 0.01",
+    }  # fmt: skip
+    groups = ClipConfig("none", groups={"*.heads.*": StrategyConfig("global_norm", 5.0)})
+    assert set(arms([run(groups, 0.1)])) == {"none, *.heads.* global_norm=5.0"}
+
+
 def test_the_verb_writes_figures_and_pictures(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quiet = ["--tracking.wandb", "disabled", "--tracking.tensorboard", "false", "--threads", "1"]
     assert main(["evaluate", "perception", str(trained), "--split", "validation", "--worst", "2", *quiet]) == 0
@@ -173,6 +225,12 @@ def test_the_verb_writes_figures_and_pictures(trained: Path, capsys: pytest.Capt
     assert content["results"][0]["overall"]["map50"] > content["results"][1]["overall"]["map50"]
     assert len(list((trained / "worst").glob("*.jpg"))) == 2
     assert "miou" in capsys.readouterr().out
+    few = ["--split", "train", "--limit", "2", "--worst", "0", "--baseline", "false"]
+    assert main(["evaluate", "perception", str(trained), *few, "--robustness", *quiet]) == 0
+    perturbed = json.loads((trained / "evaluation.json").read_text())["robustness"]
+    assert set(perturbed["area"]) == {*SEVERITIES, "lidar_drop", "lidar_noise"}
+    assert "| global_norm=10 (n 1) |" in (trained / "robustness.md").read_text()
+    assert (trained / "robustness-ap3d_2m.png").exists()
     assert main(["evaluate", "perception", str(trained), "--split", "rest", *quiet]) == 2
     assert "is no split" in capsys.readouterr().err
     nothing_there = Detections(**nothing())

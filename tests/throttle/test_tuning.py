@@ -65,6 +65,15 @@ def test_a_loss_is_minimised_and_other_numbers_are_searched(tmp_path: Path) -> N
     assert all(0.5 <= (a.threshold or 1) <= 8 and 1e-4 <= a.params["learning_rate"] <= 1e-2 for a in found.attempts)
 
 
+def test_a_grid_is_whole(tmp_path: Path) -> None:
+    """Evenly spread, every fold, even where others would have been pruned or diverged."""
+    space = ClipSpace.of(["global_norm"], {"global_norm": [0.1, 1000]})
+    found = tune(quality, space, [0, 1, 2], tmp_path, trials=8, grid=True)
+    assert [a.threshold for a in found.attempts[1:]] == pytest.approx([10 ** (-0.75 + 0.5 * k) for k in range(8)])
+    assert {len(a.folds) for a in found.attempts} == {3}
+    assert [a.diverged for a in found.attempts[1:]] == [0] * 5 + [3] * 3
+
+
 SCRIPT = """
 import sys, os
 from functools import partial
@@ -111,6 +120,8 @@ def test_processes_find_the_same_kind_of_answer(tmp_path: Path) -> None:
         (lambda: ClipSpace(("globalnorm",)), "no range"),
         (lambda: Range(1, 0.1), "lower to a higher"),
         (lambda: Range(0, 1), "above 0"),
+        (lambda: ClipSpace.of(["agc"], {"skip": [1, 2]}), "not searched"),
+        (lambda: ClipSpace.of(["agc"], {"agc": [1]}), "lowest, highest"),
     ],
 )
 def test_nonsense_is_one_line(make: Any, words: str) -> None:

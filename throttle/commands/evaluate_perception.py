@@ -1,7 +1,8 @@
 """Evaluate trained perception networks on pictures not trained on, beside a baseline that does not look.
 
 Several runs are compared as arms: throttle evaluate perception runs/a runs/b --robustness
-Writes evaluation.json and pictures of the worst frames into each run's folder.
+Writes evaluation.json and pictures of the worst frames into each run's folder; with --robustness also robustness.md and
+pictures of all of them into the first one's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from perception.data import Frames
     from perception.evaluate import Evaluation
     from perception.model import PerceptionNet
+    from throttle.report.perturbed import Perturbed
 
 OVERALL = ("map50", "map50_all", "map", "map_small", "map_medium", "map_large", "ap3d", "ap3d_2m", "miou",
            "light_accuracy", "sign_accuracy", "binding_right", "binding_false", "line_error")  # fmt: skip
@@ -78,12 +80,21 @@ def run(arguments: Namespace) -> int:
         if not (place / arguments.weights).exists():
             raise UserError(f"{place} has no weights yet ({arguments.weights}); let it train to a validation")
         networks.append(load_network(place, arguments.weights)[0])
+    perturbed = []
     for place, net in zip(places, networks):
-        _one(place, net, arguments, console, status)
+        found = _one(place, net, arguments, console, status)
+        if found is not None:
+            perturbed.append(found)
+    if perturbed:
+        from throttle.report.perturbed import write
+
+        pictures = f"{arguments.limit} pictures" if arguments.limit else "All pictures"
+        for path in write(perturbed, places[0], f"{pictures} of {arguments.split}").values():
+            console.print(f"{path}", highlight=False, soft_wrap=True)
     return 0
 
 
-def _one(place: Path, net: PerceptionNet, arguments: Namespace, console: Any, status: Any) -> None:
+def _one(place: Path, net: PerceptionNet, arguments: Namespace, console: Any, status: Any) -> Perturbed | None:
     from perception.baseline import Blind
     from perception.evaluate import evaluate
     from perception.latency import latency
@@ -130,6 +141,11 @@ def _one(place: Path, net: PerceptionNet, arguments: Namespace, console: Any, st
     for number, path in enumerate(pictures, 1):
         tracker.image(f"evaluation/worst-{number}", path)
     tracker.close()
+    if not arguments.robustness:
+        return None
+    from throttle.report.perturbed import Perturbed
+
+    return Perturbed(place.name, config.clip, config.train.lr, content["robustness"])
 
 
 def _frames(place: Path, arguments: Namespace, split: str, limit: int = 0) -> Frames:

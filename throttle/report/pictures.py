@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 SIZE = 4.2
 """Inches of a panel's side."""
+ROW = 4
+"""Perturbations beside one another."""
 
 
 def thresholds(searches: Mapping[str, Search], score: str, path: Path) -> Path:
@@ -40,8 +43,12 @@ def thresholds(searches: Mapping[str, Search], score: str, path: Path) -> Path:
 def robustness(arms: Mapping[str, Mapping[str, Sequence[float]]], score: str, path: Path) -> Path:
     """Write a PNG: a panel for each perturbation, in it a curve for each arm over severity 0 (none) to its last."""
     kinds = list(dict.fromkeys(kind for curves in arms.values() for kind in curves))
-    figure, panels = _figure(1, max(len(kinds), 1))
-    for axes, kind in zip(panels[0], kinds):
+    columns = min(max(len(kinds), 1), ROW)
+    figure, panels = _figure(max(math.ceil(len(kinds) / columns), 1), columns)
+    for axes, kind in itertools.zip_longest(panels.flat, kinds):
+        if kind is None:
+            axes.set_axis_off()
+            continue
         for name, curves in arms.items():
             axes.plot(range(len(curves[kind])), curves[kind], "o-", label=name)
         axes.set(title=kind, xlabel="severity", ylabel=score)

@@ -55,11 +55,13 @@ def tune(
     jobs: int = 1,
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
+    grid: bool = False,
 ) -> Search:
     """Search `trials` thresholds (the unclipped baseline besides) and keep everything in the folder `path`.
 
     The first half is spread evenly over strategies and ranges, so that the curve has no holes; the rest is proposed by
     TPE. After each fold a trial whose mean is worse than the median of the others at the same fold is pruned.
+    grid: instead, all of them are spread evenly and none is pruned: dearer, and a whole curve.
     folds: numbers of folds or seeds, each handed to the objective in turn. stop: asked between folds.
 
     Raises UserError where the folder holds a search and `resume` is not set, or a search with other settings.
@@ -71,7 +73,7 @@ def tune(
     if not folds or len(set(folds)) != len(folds):
         raise UserError(f"folds must be different numbers, at least one, got {list(folds)}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = open_study(space, folds, path, maximize, resume, trials, seed)
+    study = open_study(space, folds, path, maximize, resume, trials, seed, grid)
     broken_off = [t for t in study.trials if t.state == optuna.trial.TrialState.RUNNING]
     waiting = [optuna.trial.Trial(study, t._trial_id) for t in broken_off]
     total = (trials + 1) * len(folds)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clipping import ClipConfig, ClippingError, GradientClipper
@@ -59,6 +59,18 @@ class ClipSpace:
     """Strategy -> range; a strategy without one has that of RANGES."""
     others: Mapping[str, Range] = field(default_factory=dict)
     """Further parameters by name, e.g. {"learning_rate": Range(1e-4, 1e-2)}."""
+
+    @staticmethod
+    def of(strategies: Sequence[str], limits: Mapping[str, Sequence[float]]) -> ClipSpace:
+        """A space from options: limits are strategy -> [lowest, highest number]; the others have those of RANGES."""
+        ranges = {}
+        for name, pair in limits.items():
+            if name not in strategies or name not in RANGES:
+                raise UserError(f"ranges names '{name}', which is not searched; strategies are {', '.join(strategies)}")
+            if len(pair) != 2:
+                raise UserError(f"ranges of {name} must be [lowest, highest], got {list(pair)}")
+            ranges[name] = replace(RANGES[name], low=float(pair[0]), high=float(pair[1]))
+        return ClipSpace(tuple(strategies), ranges)
 
     def __post_init__(self) -> None:
         if not self.strategies or "none" in self.strategies:

@@ -26,13 +26,14 @@ def storage(path: Path) -> Any:
 
 
 def open_study(
-    space: ClipSpace, folds: Sequence[int], path: Path, maximize: bool, resume: bool, trials: int, seed: int
+    space: ClipSpace, folds: Sequence[int], path: Path, maximize: bool, resume: bool, trials: int, seed: int, grid: bool
 ) -> Any:
-    """The study of the folder: a new one with its first half queued, or the one that is there."""
+    """The study of the folder: a new one with its first half queued (all of a grid), or the one that is there."""
     import optuna
 
     path.mkdir(parents=True, exist_ok=True)
-    settings = json.loads(json.dumps({"space": dataclasses.asdict(space), "folds": list(folds), "maximize": maximize}))
+    asked = {"space": dataclasses.asdict(space), "folds": list(folds), "maximize": maximize, "grid": grid}
+    settings = json.loads(json.dumps(asked))
     begun = (path / DATABASE).exists()
     if begun and not resume:
         raise UserError(f"{path} holds a search already; resume it, or choose another folder")
@@ -45,21 +46,21 @@ def open_study(
         load_if_exists=True,
     )
     if "settings" not in study.user_attrs:
-        for clip in _first_half(space, trials):
+        for clip in _spread(space, trials if grid else trials / 2, trials):
             study.enqueue_trial(clip, skip_if_exists=True)
         study.set_user_attr("settings", settings)
     elif study.user_attrs["settings"] != settings:
-        raise UserError(f"{path} holds a search with other strategies, ranges or folds; choose another folder")
+        raise UserError(f"{path} holds a search with other strategies, ranges, folds or grid; choose another folder")
     return study
 
 
-def _first_half(space: ClipSpace, trials: int) -> Iterator[dict[str, Any]]:
-    """The baseline, then half of the trials spread evenly over strategies and ranges."""
+def _spread(space: ClipSpace, count: float, most: int) -> Iterator[dict[str, Any]]:
+    """The baseline, then about `count` trials, at most `most`, spread evenly over strategies and ranges."""
     middle = {name: r.at(0.5) for name, r in space.others.items()}
     yield middle
-    each = max(1, math.ceil(trials / 2 / len(space.strategies)))
+    each = max(1, math.ceil(count / len(space.strategies)))
     points = [(strategy, (i + 0.5) / each) for i in range(each) for strategy in space.strategies]
-    for strategy, share in points[:trials]:
+    for strategy, share in points[:most]:
         yield {"strategy": strategy, f"threshold {strategy}": space.range(strategy).at(share), **middle}
 
 
@@ -85,12 +86,12 @@ def space_of(settings: Mapping[str, Any]) -> ClipSpace:
 
 
 def pruned(study: Any, trial: Any, folds: Sequence[int]) -> bool:
-    """Whether the trial, one fold further, is worse than most were there; then it is over."""
+    """Whether the trial, one fold further, is worse than most were there; then it is over. Never in a grid."""
     import optuna
 
     values = [from_json(trial.user_attrs[f"fold{f}"]) for f in folds if f"fold{f}" in trial.user_attrs]
     trial.report(_limited(study, values), len(values))
-    if trial.number == 0 or len(values) == len(folds):
+    if trial.number == 0 or len(values) == len(folds) or study.user_attrs["settings"]["grid"]:
         return False
     if all(map(math.isfinite, values)) and not trial.should_prune():
         return False

@@ -17,20 +17,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from clipping import ClipConfig
 from contracts import UserError
 from contracts.runs import Progress
+from throttle.clip_records import read
 from throttle.commands.train_control import find_preset
 from throttle.progress import ProgressBar
-from throttle.report import pictures
+from throttle.report import pictures, rates
 from throttle.report.thresholds import words, write
 from throttle.runs import Run, find_run
 from throttle.stopping import StopSignal
 from throttle.tracking import Tracker, TrackingConfig
-from throttle.tuning.attempts import Search
+from throttle.tuning.attempts import Attempt, Search
 from throttle.tuning.search import tune
 from throttle.tuning.space import ClipSpace
 
@@ -42,8 +44,13 @@ class SearchConfig:
     name: str = "tune"
     """The search's folder is runs/<date>-<name>."""
     strategies: list[str] = dataclasses.field(default_factory=lambda: ["global_norm", "quantile"])
+    ranges: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    """Strategy -> [lowest, highest] threshold; where it is not named: throttle/tuning/space.py, RANGES."""
     trials: int = 8
     """Thresholds that are tried at each learning rate, besides no clipping."""
+    grid: bool = False
+    """All thresholds are spread evenly (on the range's scale) and trained on every fold, so that the curve is whole;
+    else half of them, the rest is proposed by TPE, and what is clearly no good is left early."""
     folds: int = 3
     """Parts of the recorded routes; each threshold is trained once without each, until it is clearly no good."""
     rates: list[float] = dataclasses.field(default_factory=list)
@@ -62,7 +69,7 @@ class SearchConfig:
 
     def space(self) -> ClipSpace:
         """What is searched."""
-        return ClipSpace(tuple(self.strategies))
+        return ClipSpace.of(self.strategies, self.ranges)
 
 
 class Trainer(Protocol):
@@ -119,8 +126,7 @@ def objective(
     clip = ClipConfig(subsystem=subsystem, **params["clip"])
     if clip.strategy == "none":
         clip.nonfinite = "ignore"
-    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:8]
-    path = folder / "trainings" / f"{clip.strategy}-{digest}-fold{fold}"
+    path = training_of(folder, params, fold)
     shutil.rmtree(path, ignore_errors=True)  # left by a search that was killed within it
     training = getattr(config, subsystem)
     schedule = dataclasses.replace(training.train, lr=rate, validate_every=0, patience=0)
@@ -134,6 +140,19 @@ def objective(
         tracker.close(failed=state == "failed")
         place.finish(state)
     return value if state == "finished" else math.nan
+
+
+def training_of(folder: Path, params: Mapping[str, Any], fold: int) -> Path:
+    """Where a training of a search lies."""
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:8]
+    return folder / "trainings" / f"{params['clip']['strategy']}-{digest}-fold{fold}"
+
+
+def clipped_share(folder: Path, attempt: Attempt, subsystem: str) -> float:
+    """Share of the updates of an attempt's trainings that were clipped; nan where nothing is there."""
+    paths = [training_of(folder, attempt.params, f) / f"clip_{subsystem}.csv" for f in attempt.folds]
+    flags = [read(path).columns["clipped"] > 0 for path in paths if path.exists()]
+    return float(np.concatenate(flags).mean()) if flags else math.nan
 
 
 def search(
@@ -170,7 +189,7 @@ def search(
                     found[rate] = tune(
                         work, config.space(), list(range(config.folds)), folder, trials=config.trials,
                         maximize=maximize, resume=(folder / "tuning.db").exists(), progress=bar, jobs=config.jobs,
-                        stop=stop,
+                        stop=stop, grid=config.grid,
                     )  # fmt: skip
                 stopped = stop()
                 if stopped:
@@ -191,6 +210,12 @@ def search(
     shown = {f"learning rate {rate:g}": one for rate, one in found.items()}
     picture = pictures.thresholds(shown, score, place.path / "tuning.png")
     console.print(f"picture  {picture}", highlight=False, soft_wrap=True)
+    shares = {
+        rate: [clipped_share(place.path / f"lr-{rate:g}", a, subsystem) for a in one.attempts]
+        for rate, one in found.items()
+    }
+    page = rates.write(found, shares, place.path / "tuning.md", place.path.name, score)
+    console.print(f"rates    {page}", highlight=False, soft_wrap=True)
     best = max(found, key=lambda rate: _worth(found[rate]))
     options = " ".join(f"--clip.{name} {value}" for name, value in found[best].best.params["clip"].items())
     console.print(f"next     {following} --train.lr {best:g} {options}", soft_wrap=True)
