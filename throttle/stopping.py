@@ -30,6 +30,7 @@ class StopSignal:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        # a second SIGTERM is no impatience: timeout(1) sends it to the process and again to its group
+        if self._asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._asked = True

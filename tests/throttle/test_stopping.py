@@ -1,0 +1,25 @@
+"""What ends a run at a place where its state is whole, and what ends it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from throttle.stopping import StopSignal
+
+
+def test_only_a_second_ctrl_c_ends_a_run_at_once() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignal() as stop:
+        assert not stop()
+        for _ in range(2):  # as timeout(1) does
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
+    with StopSignal() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop()
