@@ -52,6 +52,7 @@ def robustness(arms: Mapping[str, Mapping[str, Sequence[float]]], score: str, pa
         for name, curves in arms.items():
             axes.plot(range(len(curves[kind])), curves[kind], "o-", label=name)
         axes.set(title=kind, xlabel="severity", ylabel=score)
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # else what hardly changes looks like a fall
         axes.legend(fontsize=7)
     return _write(figure, path)
 
