@@ -31,19 +31,23 @@ def small(picture: np.ndarray, width: int) -> np.ndarray:
     return cv2.resize(picture, (width, picture.shape[0] * width // picture.shape[1]), interpolation=cv2.INTER_AREA)
 
 
+def busiest(stage: Stage) -> int:
+    """A car on a street with many others before it, none of them so near that it hides the rest."""
+    v = stage.world.state.vehicles
+    x, y, cos, sin = v.x[0], v.y[0], v.cos[0][:, None], v.sin[0][:, None]
+    dx, dy = x - x[:, None], y - y[:, None]
+    ahead, aside = dx * cos + dy * sin, np.abs(dy * cos - dx * sin)
+    crowd = ((ahead > 6) & (ahead < 70) & (aside < 9)).sum(1)
+    hidden = ((ahead > 2) & (ahead < 9) & (aside < 2.5)).any(1)
+    street = stage.tables.junction[np.maximum(v.lane[0], 0)] < 0
+    return int(np.argmax((1 + crowd) * street * ~hidden * (v.kind[0] == 0)))
+
+
 def draw(town: str) -> None:
     """Sheets of one town: weathers across, views down; and its sensors."""
     stage = Stage(town, vehicles=60, walkers=60, seed=3)
     stage.advance(15.0)
-    speed = stage.world.state.vehicles
-    # a car with others close by makes the better picture
-    x, y = speed.x[0], speed.y[0]
-    dx, dy = x - x[:, None], y - y[:, None]
-    ahead = dx * speed.cos[0][:, None] + dy * speed.sin[0][:, None]
-    aside = np.abs(dy * speed.cos[0][:, None] - dx * speed.sin[0][:, None])
-    crowd = ((ahead > 6) & (ahead < 70) & (aside < 9)).sum(1)
-    street = stage.tables.junction[np.maximum(speed.lane[0], 0)] < 0
-    vehicle = int(np.argmax(crowd * street * (speed.kind[0] == 0)))
+    vehicle = busiest(stage)
     rows = []
     for view in VIEWS:
         pictures = []

@@ -102,10 +102,10 @@ def ground(env, tex, m, r, g, b, x, y, z, tu, tv, level, fg):
         # from far their tiles would show as a grid
         n2 = f32(0.5)
         n3 = f32(0.5)
-        tufts = smooth(0.12, 0.06, fg)
+        tufts = smooth(0.07, 0.03, fg)
         if tufts > 0.0:
-            n2 += (noise(tex, 1, x * 0.7, y * 0.7, level - 1.0) - 0.5) * tufts
-            n3 += (noise(tex, 2, x * 0.35, y * 0.35, level - 2.0) - 0.5) * tufts
+            n2 += (noise(tex, 1, x * 0.66 + y * 0.23, y * 0.66 - x * 0.23, level - 1.0) - 0.5) * tufts
+            n3 += (noise(tex, 2, x * 0.33 - y * 0.13, y * 0.33 + x * 0.13, level - 2.0) - 0.5) * tufts
         k = 0.45 + 0.70 * n1 + 0.85 * (n2 - 0.5) + 0.40 * (n3 - 0.5)
         dry = smooth(0.45, 0.75, noise(tex, 2, x * 0.023, y * 0.023, level - 5.0))
         return (

@@ -12,6 +12,8 @@ import inspect
 import math
 import textwrap
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,9 +53,28 @@ def as_single(function: Callable[..., Any]) -> Callable[..., Any]:
     return made  # type: ignore[no-any-return]
 
 
+@cache
+def stamp_of(folder: Path) -> tuple[float, int]:
+    """Last change and total size of the files of a folder that hold kernels or their helpers."""
+    found = [f.stat() for f in folder.glob("*.py") if f == Path(__file__) or f"{__name__} import" in f.read_text()]
+    return max(s.st_mtime for s in found), sum(s.st_size for s in found)
+
+
 def single(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator: njit with `options` over float32 literals. Divisions by one number may become multiplications."""
-    return lambda function: njit(**{"fastmath": {"arcp", "nsz"}, **options})(as_single(function))
+    """Decorator: njit with `options` over float32 literals. Divisions by one number may become multiplications.
+
+    Numba keeps a kernel on disk until its own file changes, whatever it calls. These are kept until any file with
+    kernels changes.
+    """
+
+    def made(function: Callable[..., Any]) -> Any:
+        kernel = njit(**{"fastmath": {"arcp", "nsz"}, **options})(as_single(function))
+        kept = getattr(kernel._cache, "_cache_file", None)
+        if kept is not None:
+            kept._source_stamp = stamp_of(Path(__file__).parent)
+        return kernel
+
+    return made
 
 
 @intrinsic

@@ -96,9 +96,9 @@ def head_light(heads, count, x, y, z, nx, ny, nz):
             continue
         # a dipped beam is cut off above the horizontal
         above = (z - heads[k, 2]) / d
-        beam = smooth(0.80, 0.985, along) * smooth(0.035, -0.01, above)
+        beam = smooth(0.78, 0.99, along) * smooth(0.035, -0.01, above)
         fade = 1.0 - d2 / 3600.0
-        total += sat((nx * dx + ny * dy + nz * dz) / d * 0.8 + 0.2) * beam * fade * 150.0 / (d2 + 14.0)
+        total += sat((nx * dx + ny * dy + nz * dz) / d * 0.8 + 0.2) * beam * fade * 165.0 / (d2 + 50.0)
     return total
 
 

@@ -1,7 +1,4 @@
-"""Colour from the visibility buffer: every distinct surface in a pixel is shaded once, at the mean of its samples.
-
-Numba keeps this kernel until this very file changes, whatever it calls: touch it after a change of those.
-"""
+"""Colour from the visibility buffer: every distinct surface in a pixel is shaded once, at the mean of its samples."""
 
 # numba knows these types, mypy does not
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, operator, arg-type, assignment"

@@ -16,6 +16,7 @@ STRIDE = 1.4
 """Metres walked in one stride."""
 LOOKS = 6
 Color = tuple[float, float, float]
+_EYES = (0.03, 0.025, 0.02)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def person(look: Look, legs: list[list[float]], arms: list[list[float]], lean: f
     `lift`; the origin is on the ground below the hips."""
     mb = Builder()
     mb.semantic = tag
-    sides = 8 if fine else 5
+    sides = 10 if fine else 5
     hip = np.array([0, 0, 0.90 + lift])
     spine = np.array([np.sin(lean), 0, np.cos(lean)])
     chest = hip + spine * 0.40
@@ -100,11 +101,17 @@ def person(look: Look, legs: list[list[float]], arms: list[list[float]], lean: f
     mb.grid(np.array(body[1:]), Material.CLOTH, look.shirt, closed=True)
     mb.grid(np.array(body[:3]) * 1.0, Material.CLOTH, look.trousers, closed=True)
     tube(mb, [neck - spine * 0.05, head], [0.052, 0.050], sides, Material.SKIN, look.skin)
-    ball(mb, head, (0.098, 0.078, 0.118), Material.SKIN, look.skin, 6 if fine else 4, sides)
+    rings, around = (9, 14) if fine else (4, sides)
+    ball(mb, head, (0.098, 0.078, 0.118), Material.SKIN, look.skin, rings, around)
+    if fine:
+        ball(mb, head + (0.097, 0, -0.012), (0.016, 0.013, 0.024), Material.SKIN, look.skin, 4, 6)
+        for side in (-1, 1):
+            ball(mb, head + (0.085, side * 0.030, 0.018), (0.012, 0.013, 0.008), Material.PLAIN, _EYES, 3, 6)
+            ball(mb, head + (-0.005, side * 0.078, 0.0), (0.020, 0.010, 0.030), Material.SKIN, look.skin, 4, 6)
     if helmet:
-        ball(mb, head + (-0.005, 0, 0.03), (0.135, 0.112, 0.125), Material.PAINT, helmet, 6 if fine else 4, sides)
+        ball(mb, head + (-0.005, 0, 0.03), (0.135, 0.112, 0.125), Material.PAINT, helmet, rings, around)
     else:
-        ball(mb, head + (-0.02, 0, 0.025), (0.100, 0.086, 0.112), Material.CLOTH, look.hair, 6 if fine else 4, sides)
+        ball(mb, head + (-0.028, 0, 0.042), (0.096, 0.086, 0.095), Material.CLOTH, look.hair, rings, around)
     if look.bag and tag == Tag.PEDESTRIAN:
         ball(mb, chest + spine * 0.02 + (-0.16, 0, 0), (0.10, 0.145, 0.20), Material.CLOTH, look.bag, 5, sides)
     return mb.build()

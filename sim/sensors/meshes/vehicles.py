@@ -69,7 +69,7 @@ def _hull(mb: Builder, d: Design, back: float, fine: bool, boxy: float) -> None:
         r = np.stack([np.full(len(ring), x[at]), w[at] * ring[:, 0], low[at] + h[at] * ring[:, 1]], -1)
         middle = r.mean(0)
         rings = [r, middle + (r - middle) * 0.9 + (out * 0.035, 0, 0), middle + (r - middle) * 0.5 + (out * 0.05, 0, 0),
-                 middle + (r - middle) * 0.02 + (out * 0.055, 0, 0)]  # fmt: skip
+                 middle + (r - middle) * 0.0 + (out * 0.055, 0, 0)]  # fmt: skip
         mb.grid(np.array(rings if fine else [rings[0], rings[3]]), Material.PAINT, _WHITE, closed=True)
     floor = np.array(
         [[back + 0.2, -half * 0.85], [front - 0.2, -half * 0.85], [front - 0.2, half * 0.85], [back + 0.2, half * 0.85]]
