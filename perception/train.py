@@ -37,6 +37,14 @@ class PerceptionModule(training.Module):
         self.net = PerceptionNet(config.model, signs)
         self.monitor = "map50" if config.model.detector != "none" else "miou"
 
+    def configure_model(self) -> None:
+        """Shard as the strategy asks; predicting gathers the parameters as a forward pass does."""
+        super().configure_model()
+        if self.device_mesh is not None:
+            from torch.distributed.fsdp import register_fsdp_forward_method
+
+            register_fsdp_forward_method(self.net, "predict")
+
     def training_step(self, batch: Batch, number: int) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = self.net(batch.images, batch.targets)
         return losses
@@ -122,7 +130,8 @@ def train(
     describe(config, frames).write(run.path / DESCRIPTION)
     training.seed_all(config.seed)
     module = PerceptionModule(config, len(frames.signs))
-    module.to(memory_format=torch.channels_last)
+    if config.train.strategy != "fsdp":  # which shards contiguous parameters alone
+        module.to(memory_format=torch.channels_last)
     sets = Data(frames, checks if len(checks) else None, collate)
     return training.fit(
         module, sets, config.train, config.clip, run, tracking, progress, seed=config.seed, resume=resume, stop=stop
