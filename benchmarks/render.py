@@ -111,7 +111,8 @@ def ours(town: str, frames: int, peers: bool) -> Rows:
         caster.update(actors)
         scan(caster, lidar, Pose(camera.x, camera.y, camera.z + 0.8, 0, 0, camera.yaw), 0.1)
         clock.stop("lidar 64 x 1000")
-    print(f"{int(actors.shown.sum())} actors; drawn from {min(drawn):,} to {max(drawn):,} triangles (after culling); "
+    print(f"{int(actors.shown.sum())} actors; drawn from {min(drawn):,} to {max(drawn):,} "
+          f"triangles after culling, {int(np.median(drawn)):,} in the median; "
           f"{len(os.sched_getaffinity(0))} cores for this process, load {os.getloadavg()[0]:.1f}")  # fmt: skip
     return times
 
