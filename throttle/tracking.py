@@ -107,13 +107,14 @@ class Tracker:
     # -- what is kept at the end ----------------------------------------------------------------------------------
 
     def table(self, name: str, rows: Sequence[Mapping[str, Cell]]) -> None:
-        """Show a table in the mirrors."""
+        """Show a table in the mirrors; a row may lack columns that another has."""
         if rows and self._wandb is not None:
             with _harmless("W&B"):
                 import wandb
 
-                columns: list[str | int] = list(rows[0])
-                self._mirror({name: wandb.Table(columns=columns, data=[list(row.values()) for row in rows])})
+                columns = list(dict.fromkeys(column for row in rows for column in row))
+                data = [[row.get(column) for column in columns] for row in rows]
+                self._mirror({name: wandb.Table(columns=list(columns), data=data)})
 
     def image(self, name: str, path: Path) -> None:
         """Show a picture in the mirrors."""

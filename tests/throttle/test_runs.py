@@ -97,7 +97,9 @@ def test_numbers_rewind_to_a_checkpoint(tmp_path: Path) -> None:
     assert (run.path / "clip.csv").read_text().split() == ["step,norm", "10,1.5", "20,1.5", "25,2.5"]
 
 
-def test_wandb_without_network_or_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_without_network_or_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     config = TrackingConfig(group="experiment")
@@ -105,7 +107,8 @@ def test_wandb_without_network_or_key(tmp_path: Path, monkeypatch: pytest.Monkey
     run = Run.create(tmp_path, "one", "control", CONFIG)
     tracker = Tracker(run, config, "control", CONFIG)
     tracker.scalars({"loss": 1.0}, 1)
-    tracker.table("table", [{"a": 1, "b": "x"}])
+    tracker.table("table", [{"a": 1, "b": "x"}, {"a": 2, "c": 0.5}])
+    assert "the run goes on" not in caplog.text, "a row may lack a column"
     checkpoint = run.checkpoint(1, text("weights"))
     tracker.artifact("policy", checkpoint, "model")
     tracker.close()
