@@ -7,7 +7,6 @@ The unclipped training is always tried too. Stop it or kill it at any moment: --
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import hashlib
@@ -21,10 +20,9 @@ from jsonargparse import ArgumentParser, Namespace
 from clipping import ClipConfig
 from contracts import UserError
 from control.config import ControlConfig
-from throttle.commands.train_control import find_preset
 from throttle.runs import Run, find_run
 from throttle.tracking import TrackingConfig
-from throttle.tuning import ClipSpace
+from throttle.tuning import ClipSpace, supervised
 
 KIND = "tuning"
 
@@ -60,24 +58,12 @@ class TuneConfig:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The search, the training (control.*), and where everything goes."""
-    parser.add_argument("--config", action="config", help="a YAML preset of the training or of the search")
-    parser.add_class_arguments(TuneConfig)
-    parser.add_argument("--runs", type=str, default="runs", help="folder of the runs")
-    parser.add_argument(
-        "--resume", type=str, default="", metavar="RUN", help="go on with a search: its folder, or last"
-    )
-    parser.add_class_arguments(TrackingConfig, "tracking")
+    supervised.add_arguments(parser, TuneConfig, "a YAML preset of the training or of the search")
 
 
 def rewrite(options: list[str]) -> list[str]:
     """Begin with RUN's own configuration after `--resume RUN`; take a preset of a training as the part `control`."""
-    first = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    first.add_argument("--resume", default="")
-    first.add_argument("--runs", default="runs")
-    known, _ = first.parse_known_args(options)
-    if known.resume:
-        return ["--config", str(find_run(known.runs, known.resume, KIND) / "config.yaml"), *options]
-    found = find_preset(options)
+    found = supervised.rewrite(options, KIND)
     for n, word in enumerate(found[:-1]):
         if word == "--config" and _is_training(found[n + 1]):
             found[n] = "--control"

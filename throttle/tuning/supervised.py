@@ -90,9 +90,9 @@ class _Quiet:
         """The search shows its own progress."""
 
 
-def add_arguments(parser: ArgumentParser, config: type[SearchConfig]) -> None:
-    """The search, the training, and where everything goes."""
-    parser.add_argument("--config", action="config", help="a YAML preset of the search")
+def add_arguments(parser: ArgumentParser, config: type[Any], presets: str = "a YAML preset of the search") -> None:
+    """The search (a dataclass, with the training), and where everything goes. presets: help of --config."""
+    parser.add_argument("--config", action="config", help=presets)
     parser.add_class_arguments(config)
     parser.add_argument("--runs", type=str, default="runs", help="folder of the runs")
     parser.add_argument(

@@ -28,12 +28,7 @@ def _lay_road(ground: Ground, profile: Profile) -> None:
     """Strips of every lane of a road outside junctions, kerbs beside raised lanes."""
     mb = ground.mesh
     mb.instance = 0
-    for i, lane in profile.section.lanes.items():
-        if i == 0:
-            continue
-        inner_t, outer_t = profile.edges[i]
-        if np.max(np.abs(outer_t - inner_t)) < 0.02:
-            continue
+    for lane, inner_t, outer_t in profile.lanes():
         low, high = profile.heights(lane)
         a, b = profile.at(inner_t, low), profile.at(outer_t, high)
         if lane.type in PAVED_TYPES:

@@ -56,12 +56,7 @@ def junction_of(members: list[Profile]) -> Junction | None:
     """None where no lane is paved."""
     strips, paths, points = [], [], []
     for profile in members:
-        for i, lane in profile.section.lanes.items():
-            if i == 0:
-                continue
-            inner_t, outer_t = profile.edges[i]
-            if np.max(np.abs(outer_t - inner_t)) < 0.02:
-                continue
+        for lane, inner_t, outer_t in profile.lanes():
             a, b = profile.at(inner_t), profile.at(outer_t)
             if lane.type in PAVED_TYPES:
                 strips.append(outline(a, b))

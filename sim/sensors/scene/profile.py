@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,13 @@ class Profile:
     elevation: F64
     bank: F64
     edges: dict[int, tuple[F64, F64]]
+
+    def lanes(self) -> Iterator[tuple[Lane, F64, F64]]:
+        """Each lane that has a width, with its inner and outer t [n]; not the middle line."""
+        for i, lane in self.section.lanes.items():
+            inner, outer = self.edges[i]
+            if i != 0 and np.max(np.abs(outer - inner)) >= 0.02:
+                yield lane, inner, outer
 
     def at(self, t: F64, lift: float | F64 = 0.0) -> NDArray[np.float64]:
         """World points [n, 3] at t metres left of the reference line, `lift` above the road plane."""
