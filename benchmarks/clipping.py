@@ -1,6 +1,7 @@
 """What clipping costs, against other ways to clip and against the physical limit, in one interleaved run.
 
     python benchmarks/clipping.py [--nets policy resnet18 large] [--threads 2] [--rounds 15] [--cpu]
+    python benchmarks/clipping.py --device cuda
 
 Two costs a row: `clip`, the clip alone, and `added`, what clip + optimiser step (fused Adam) takes more than the step
 without clipping; the second is the honest one for a folded clip, whose scaling happens inside the optimiser. Medians
@@ -40,6 +41,12 @@ from clipping.flat import FlatParameters  # noqa: E402
 CLOCK: list[Callable[[], float]] = [time.perf_counter]
 OURS = ("global_norm", "value", "quantile", "agc")
 IDLE, CLIPPING = 1e9, 1e-3  # thresholds: far above and far below the norm of the gradients
+
+
+def settled() -> float:
+    """The time when the GPU has done all that it was told to."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def policy_net() -> nn.Module:
@@ -358,19 +365,27 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--rounds", type=int, default=15, help="measured rounds, interleaved")
     parser.add_argument("--cpu", action="store_true", help="CPU time of all threads: for a machine that is busy")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where parameters and gradients are")
     parser.add_argument("--json", help="also write the rows to this file")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.cpu:
         CLOCK[0] = time.process_time
-    print(f"torch {torch.__version__}, {args.threads} threads, medians of {args.rounds} interleaved rounds, fused Adam")
+    where = f"{args.threads} threads"
+    if args.device == "cuda":
+        if not torch.cuda.is_available():
+            parser.error("--device cuda: there is no CUDA device")
+        torch.set_default_device("cuda")
+        CLOCK[0], where = settled, torch.cuda.get_device_name()
+    print(f"torch {torch.__version__}, {where}, medians of {args.rounds} interleaved rounds, fused Adam")
     rows: list[dict[str, object]] = []
     for name in args.nets:
         rows += run_net(name, args.rounds)
         show([r for r in rows if r["net"] == name])
     print(verdict(rows))
     updates(args.rounds)
-    telemetry(args.rounds)
+    if args.device == "cpu":
+        telemetry(args.rounds)
     if args.json:
         with open(args.json, "w") as file:
             json.dump(rows, file, indent=1)

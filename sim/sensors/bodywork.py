@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from sim.sensors.jit import INNER, box, cover, f32, mix, sat, single
+from sim.sensors.jit import INNER, box, cover, f32, floor, mix, sat, single
 
 
 @single(**INNER)
@@ -69,7 +67,7 @@ def cabin_side(outline, u, v, q):
         gap += cover(u, outline[7] - 0.045, outline[7] + 0.045, q, h)
     if outline[12] > 0.0:
         t = (u + 50.0) / outline[12]
-        t = t - np.floor(t)
+        t = t - floor(t)
         gap += box(t, 0.0, 0.07, q / outline[12])
     glass = inside * (1.0 - sat(gap))
     return glass, sat(frame) * (1.0 - glass)

@@ -6,28 +6,24 @@ another. It is not safe to call from two threads at once.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts import UserError
 from sim.roads.network import RoadNetwork
-from sim.sensors import labels, post
+from sim.sensors import labels
 from sim.sensors.actors import Actors, rotations
-from sim.sensors.lights import head_lamps
-from sim.sensors.meshes.designs import outlines
+from sim.sensors.colour import CpuPainter, Moment, Painter
 from sim.sensors.optics import Camera, Lens
 from sim.sensors.parts import Moving, Parts, Posed, parts_of
 from sim.sensors.raster import Raster, Scratch
-from sim.sensors.reflections import reflect
 from sim.sensors.scene.assembly import detail_of
 from sim.sensors.scene.town import Scene, scene_of
-from sim.sensors.shade import shade
-from sim.sensors.shadows import ShadowMaps, Shadows
+from sim.sensors.shadows import ShadowMaps
 from sim.sensors.view import View
-from sim.sensors.weather import EXPOSURE, FOG_FALLOFF, FOG_HERE, LAMPS, PUDDLES, SUN, WET, Weather
+from sim.sensors.weather import SUN, Weather
 
 __all__ = ["Camera", "Lens", "Renderer"]
 
@@ -36,27 +32,18 @@ OUTPUTS = ("rgb", "semantic", "instance", "depth", "normal", "flow")
 FAR = labels.FAR
 
 
-class _Buffers:
-    """Arrays of one picture size."""
-
-    def __init__(self, width: int, height: int, samples: int, scratch: Scratch) -> None:
-        self.raster = Raster(width, height, scratch, samples)
-        if samples == 2:
-            half, quarter = (height // 2, width // 2), (height // 4, width // 4, 3)
-            self.radiance = np.empty((height, width, 3), np.float32)
-            self.mirrored = np.empty((height, width, 3), np.float32)
-            self.mirror = np.empty((height, width, 3), np.float32)
-            self.occlusion = [np.empty(half, np.float32) for _ in range(2)]
-            self.bloom = [np.empty(quarter, np.float32) for _ in range(3)]
-
-
 class Renderer:
     """Renders a scene with its actors.
 
-    `Renderer(network, seed)` builds the town; `Renderer(scene=scene)` shares one that exists.
+    `Renderer(network, seed)` builds the town; `Renderer(scene=scene)` shares one that exists. With `device` "cuda"
+    colour pictures are shaded and developed on the GPU (see sim.sensors.gpu), everything else on the processor; raises
+    UserError for an unknown device and where there is no GPU.
     """
 
-    def __init__(self, network: RoadNetwork | None = None, seed: int = 0, scene: Scene | None = None) -> None:
+    def __init__(
+        self, network: RoadNetwork | None = None, seed: int = 0, scene: Scene | None = None, device: str = "cpu"
+    ) -> None:
+        painter = _painter(device)
         if scene is None:
             if network is None:
                 raise ValueError("a network or a scene is needed")
@@ -64,11 +51,9 @@ class Renderer:
         self.scene = scene
         self._moving = Moving(scene.triangles)
         self._scratch = Scratch()
-        self._buffers: dict[tuple[int, int, int], _Buffers] = {}
+        self._rasters: dict[tuple[int, int, int], Raster] = {}
         self._shadows = ShadowMaps(self._scratch)
-        self._pattern = post.occlusion_pattern()
-        self._curves: dict[float, F32] = {}
-        self._outlines = outlines()
+        self.painter = painter(scene)
         self.drawn = 0
         """Triangles that the last picture was drawn from: those that may be seen, at their level of detail."""
 
@@ -109,9 +94,9 @@ class Renderer:
         view = camera.view()
         samples = 2 if "rgb" in outputs else 1
         key = (camera.width, camera.height, samples)
-        if key not in self._buffers:
-            self._buffers[key] = _Buffers(*key, self._scratch)
-        buffers = self._buffers[key]
+        if key not in self._rasters:
+            self._rasters[key] = Raster(camera.width, camera.height, self._scratch, samples)
+        raster = self._rasters[key]
         weather = weather or Weather()
         env = weather.environment(time)
         shadows = self._shadows.view(view, env[SUN : SUN + 3]) if "rgb" in outputs else None
@@ -119,11 +104,13 @@ class Renderer:
         # actors first: they are near and hide much
         draw = np.concatenate([posed.visible(view), self.scene.static.visible(view, FAR)])
         self.drawn = len(draw)
-        buffers.raster.draw(self.scene.static.mesh, self._moving.mesh, draw, view)
-        out = self._labels(buffers.raster, view, actors, outputs, previous)
+        raster.draw(self.scene.static.mesh, self._moving.mesh, draw, view)
+        out = self._labels(raster, view, actors, outputs, previous)
         if shadows is not None:
             maps = self._shadows.of(shadows, self.scene.static, self._moving.mesh, posed)
-            out["rgb"] = self._colour(buffers, camera, view, actors, env, lights, maps, frame)
+            count = len(self.scene.light_position)
+            moment = Moment.of(camera, view, env, actors, lights, count, maps, frame)
+            out["rgb"] = self.painter.paint(raster, self._moving, moment)
         return {name: camera.lens.bend(out[name]) for name in outputs}
 
     def _labels(self, raster: Raster, view: View, actors: Actors, outputs: Collection[str],
@@ -157,49 +144,17 @@ class Renderer:
                 )  # fmt: skip
         return out
 
-    def _colour(self, buffers: _Buffers, camera: Camera, view: View, actors: Actors, env: F32, lights: NDArray | None,
-                shadows: Shadows, frame: int) -> NDArray[np.uint8]:  # fmt: skip
-        scene, raster, still, moving = self.scene, buffers.raster, self.scene.static.mesh, self._moving
-        env[FOG_HERE] = math.exp(-env[FOG_FALLOFF] * max(float(view.position[2]), 0.0))
-        lens = (view.fx, view.fy, view.cx, view.cy, 1 / view.fx, 1 / view.fy)
-        cam = np.array([*view.position, *lens], np.float32)
-        raw, occlusion = buffers.occlusion
-        post.occlude(raster.inverse, raster.ids, cam, self._pattern, raw)
-        post.smooth_occlusion(raw, raster.inverse, occlusion)
-        # LightState GREEN, YELLOW, RED = 1, 2, 3 -> lens 2, 1, 0 from the top
-        state = np.full(len(scene.light_position), -1, np.int32)
-        if lights is not None:
-            given = np.asarray(lights)
-            n = min(len(given), len(state))
-            state[:n] = np.where(given[:n] > 0, 3 - given[:n], -1)
-        heads = head_lamps(actors, view.position) if env[LAMPS] > 0 else np.zeros((0, 6), np.float32)
-        lamps = scene.lamps
-        shade(
-            raster.ids, occlusion, cam, view.rotation, env, scene.textures, *still.flat(), still.size,
-            *moving.mesh.flat(), moving.source, moving.owner, scene.records.ravel(), scene.looks.ravel(),
-            scene.uv.ravel(), actors.paint, actors.lamps, state, self._outlines, shadows.near, shadows.far,
-            shadows.moving, shadows.busy, shadows.light, lamps.position, lamps.origin, lamps.size, lamps.first,
-            lamps.items, heads, len(heads), buffers.radiance, buffers.mirror,
-        )  # fmt: skip
-        radiance = buffers.radiance
-        if env[WET] + env[PUDDLES] > 0:
-            radiance = buffers.mirrored
-            reflect(
-                buffers.radiance, buffers.mirror, raster.inverse1, cam, view.rotation, env, scene.textures, radiance
-            )
-        exposure = np.float32(env[EXPOSURE] * 2.0**camera.exposure)
-        bright, across, bloom = buffers.bloom
-        post.highlights(radiance, exposure, bright)
-        post.blur(bright, across, 0)
-        post.blur(across, bloom, 1)
-        if camera.gamma not in self._curves:
-            self._curves[camera.gamma] = post.tone_curve(camera.gamma)
-        out = np.empty((camera.height, camera.width, 3), np.uint8)
-        post.develop(
-            radiance, bloom, env, cam, np.float32(abs(math.sin(camera.pitch))), exposure,
-            np.float32(0.33 * camera.bloom), self._curves[camera.gamma], frame, np.float32(camera.noise * 2.45), out,
-        )  # fmt: skip
-        return out
+
+def _painter(device: str) -> Callable[[Scene], Painter]:
+    """What paints on a device; raises UserError (see Renderer)."""
+    if device == "cpu":
+        return CpuPainter
+    if device != "cuda":
+        raise UserError(f"device '{device}': known are cpu and cuda")
+    from sim.sensors import gpu  # numba's CUDA part is loaded only for those who want it
+
+    gpu.check()
+    return gpu.CudaPainter
 
 
 def _motion(now: Actors, before: Actors) -> F32:

@@ -3,9 +3,7 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
-import numpy as np
-
-from sim.sensors.jit import INNER, box, cover, f32, hash01, mix, sat, single, smooth
+from sim.sensors.jit import INNER, box, cover, f32, floor, hash01, mix, sat, single, smooth
 from sim.sensors.noise import noise
 
 
@@ -22,9 +20,9 @@ def facade(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg
         q = max(fg, 0.004)
         h = 0.5 / q
         rv = tv / 0.085
-        ir = np.floor(rv)
-        ru = tu / 0.25 + 0.5 * (ir - 2.0 * np.floor(ir * 0.5))
-        ic = np.floor(ru)
+        ir = floor(rv)
+        ru = tu / 0.25 + 0.5 * (ir - 2.0 * floor(ir * 0.5))
+        ic = floor(ru)
         k = smooth(0.10, 0.02, fg)
         mortar = sat(cover((rv - ir) * 0.085, 0.0, 0.012, q, h) + cover((ru - ic) * 0.25, 0.0, 0.012, q, h)) * k * 0.4
         bright *= 1.0 + k * (0.80 + 0.36 * hash01(int(ic) + 999, int(ir) + 999, seed) - 1.0)
@@ -43,9 +41,9 @@ def facade(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg
     er = f32(0.0)
     eg = f32(0.0)
     eb = f32(0.0)
-    iv = np.floor(tv / 3.2)
+    iv = floor(tv / 3.2)
     fv = tv - iv * 3.2
-    iu = np.floor(tu / pitch)
+    iu = floor(tu / pitch)
     wu = tu - iu * pitch
     q = max(fg * 0.7, 0.008)
     h = 0.5 / q
@@ -116,7 +114,7 @@ def shop(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg):
     """A ground floor with shop windows, goods on display and a lettered sign."""
     h0 = hash01(seed, 21, 3)
     pitch = 3.6 + 1.6 * h0
-    iu = np.floor(tu / pitch)
+    iu = floor(tu / pitch)
     wu = tu - iu * pitch
     q = max(fg * 0.7, 0.008)
     h = 0.5 / q
@@ -141,7 +139,7 @@ def shop(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg):
         g = mix(g, 0.02 + 0.30 * p4 * p4, board)
         b = mix(b, 0.02 + 0.36 * p5 * p5, board)
         lu = wu / 0.30
-        il = np.floor(lu)
+        il = floor(lu)
         letter = cover(tv, 3.22, 3.55, q, h) * cover(wu, pitch * 0.2, pitch * 0.8, q, h)
         stroke = hash01(int(il) + int(iu) * 31 + 500, int((tv - 3.22) / 0.11) + 50, seed)
         on = f32(1.0) if stroke > 0.45 else f32(0.0)
@@ -158,7 +156,7 @@ def shop(env, tex, seed, r, g, b, x, y, z, tu, tv, nx, ny, nz, cosv, level, fg):
     if window > 0.0:
         frame = 1.0 - cover(wu, 0.37, pitch - 0.37, q, h) * cover(tv, 0.12, 2.85, q, h)
         frame = max(frame, cover(wu, pitch * 0.5 - 0.03, pitch * 0.5 + 0.03, q, h))
-        gi = np.floor(tu / 0.45)
+        gi = floor(tu / 0.45)
         goods_high = 0.35 + 1.3 * hash01(int(gi) + 9, 31, seed + int(iu))
         goods = box(tu / 0.45 - gi, 0.15, 0.85, q / 0.45) * cover(tv, 0.55, goods_high + 0.55, q, h)
         goods *= sat(1.0 - fg * 4.0) * 0.7 + 0.3

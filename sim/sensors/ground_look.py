@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from sim.sensors.jit import INNER, box, cover, decay, f32, hash01, mix, sat, single, smooth
+from sim.sensors.jit import INNER, box, cover, decay, f32, floor, hash01, mix, sat, single, smooth
 from sim.sensors.noise import noise
 
 ASPHALT, MARKING, PAVING, GRASS, KERB = 1, 2, 3, 4, 15
@@ -37,11 +35,11 @@ def ripple(env, tex, x, y, level, film):
             cell = 0.34 + 0.21 * f32(k)
             ux = x / cell + 0.5 * f32(k)
             uy = y / cell
-            ix = np.floor(ux)
-            iy = np.floor(uy)
+            ix = floor(ux)
+            iy = floor(uy)
             h = hash01(int(ix) + 5000, int(iy) + 5000, 11 + k)
             t = env[24] * 1.6 + h * 7.0
-            t = t - np.floor(t)
+            t = t - floor(t)
             dx = ux - ix - 0.3 - 0.4 * h
             dy = uy - iy - 0.3 - 0.4 * hash01(int(iy) + 5000, int(ix) + 5000, 3)
             d = math.sqrt(dx * dx + dy * dy) + 1e-4
@@ -76,8 +74,8 @@ def paving(tex, x, y, level, fg):
     bright = 0.70 + 0.38 * n1 + 0.30 * (n2 - 0.5)
     u = x / 0.75
     v = y / 0.75
-    iu = np.floor(u)
-    iv = np.floor(v)
+    iu = floor(u)
+    iv = floor(v)
     bright *= 0.91 + 0.18 * hash01(int(iu) + 8192, int(iv) + 8192, 7)
     q = max(fg / 0.75, 0.015)
     h = 0.5 / q
@@ -139,7 +137,7 @@ def ground(env, tex, m, r, g, b, x, y, z, tu, tv, level, fg):
         share = f32(0.55)
     else:  # kerb stones of a metre
         n2 = noise(tex, 1, x * 0.6 + z, y * 0.6 + z, level)
-        iu = tu - np.floor(tu)
+        iu = tu - floor(tu)
         q = max(fg, 0.012)
         k = (0.85 + 0.3 * (n2 - 0.5)) * (1.0 - 0.5 * sat(box(iu, 0.0, 0.015, q) + box(iu, 0.985, 1.0, q)))
         r *= k

@@ -11,14 +11,15 @@ import ast
 import inspect
 import math
 import textwrap
+import types
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
+from numba.core.dispatcher import Dispatcher
 
 f32 = np.float32
 SERIAL: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
@@ -77,20 +78,30 @@ def single(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return made
 
 
-@intrinsic
-def _bits(context, x):
-    """The bits of a float32 as an int32."""
+@cache
+def on_device(kernel: Any) -> Any:
+    """A kernel's helper as a CUDA device function: the same Python function over device versions of its own helpers."""
+    from numba import cuda
 
-    def build(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], context.get_value_type(types.int32))
+    if kernel is floor:  # numba-cuda knows no np.floor, and its math.floor of a float32 is one
+        return math.floor
+    made = kernel.py_func
+    names = {name: made.__globals__[name] for name in made.__code__.co_names if name in made.__globals__}
+    swapped = {name: on_device(value) for name, value in names.items() if isinstance(value, Dispatcher)}
+    again = types.FunctionType(made.__code__, {**made.__globals__, **swapped}, made.__name__, made.__defaults__)
+    return cuda.jit(again, device=True)
 
-    return types.int32(types.float32), build
+
+@njit(forceinline=True, **INNER)
+def floor(x):
+    """The greatest whole number up to x, as a float32 (math.floor would make an integer of it)."""
+    return np.floor(x)
 
 
 @njit(**INNER)
 def rough_log2(x):
     """log2 of a positive float32 within .09: its exponent and, linearly, its fraction."""
-    return f32(_bits(x)) * f32(1.1920929e-7) - f32(127.0)
+    return f32(f32(x).view(np.int32)) * f32(1.1920929e-7) - f32(127.0)
 
 
 @njit(**INNER)

@@ -9,12 +9,10 @@ sun's highlight, reflectance at right angles, share of mirror-like reflection, o
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, operator, arg-type, assignment"
 from __future__ import annotations
 
-import numpy as np
-
 from sim.sensors.bodywork import cabin_side, hull_side, windscreen
 from sim.sensors.facade import facade, shop
 from sim.sensors.ground_look import ASPHALT, GRASS, KERB, ground
-from sim.sensors.jit import INNER, box, f32, mix, sat, single, unit
+from sim.sensors.jit import INNER, box, f32, floor, mix, sat, single, unit
 from sim.sensors.noise import noise
 from sim.sensors.signs import sign_face
 
@@ -74,7 +72,7 @@ def appearance(env, tex, m, seed, who, paints, lamp_bits, signals, outlines, r, 
     elif m == ROOF:
         n1 = noise(tex, 0, x * 0.1, y * 0.1, level - 3.0)
         row = z / 0.16
-        tiles = 1.0 - 0.22 * box(row - np.floor(row), 0.0, 0.16, max(fg / 0.16, 0.05)) * sat(1.0 - abs(nz) * 1.02 + 0.1)
+        tiles = 1.0 - 0.22 * box(row - floor(row), 0.0, 0.16, max(fg / 0.16, 0.05)) * sat(1.0 - abs(nz) * 1.02 + 0.1)
         k = (0.6 + n1 * 0.8) * tiles
         r *= k
         g *= k

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.sensors.jit import INNER, f32, single
+from sim.sensors.jit import INNER, f32, floor, single
 
 SIDE = 256
 LEVELS = 8
@@ -61,8 +61,8 @@ def noise(textures, layer, u, v, level):
     k = 256 >> m
     u = u * f32(k)
     v = v * f32(k)
-    iu = np.floor(u)
-    iv = np.floor(v)
+    iu = floor(u)
+    iv = floor(v)
     fu = u - iu
     fv = v - iv
     # unsigned indices spare the check for negative ones

@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from sim.sensors.jit import INNER, PARALLEL, f32, single
+from sim.sensors.jit import INNER, PARALLEL, f32, floor, single
 from sim.sensors.mesh import Geometry
 from sim.sensors.parts import Posed
 from sim.sensors.raster import BAND, Raster, Scratch
@@ -33,10 +33,10 @@ def _tent(depth, u, v, z):
     rows, columns = depth.shape
     u -= 0.5
     v -= 0.5
-    iu = int(np.floor(u))
-    iv = int(np.floor(v))
-    fu = u - np.floor(u)
-    fv = v - np.floor(v)
+    iu = int(floor(u))
+    iv = int(floor(v))
+    fu = u - floor(u)
+    fv = v - floor(v)
     if iu < 2 or iv < 2 or iu > columns - 4 or iv > rows - 4:
         return f32(1.0)
     # unsigned indices spare the check for negative ones

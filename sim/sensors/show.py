@@ -29,7 +29,13 @@ class Stage:
     """A town with its traffic, a renderer and a clock."""
 
     def __init__(
-        self, town: str, weather: str = "ClearNoon", vehicles: int = 50, walkers: int = 40, seed: int = 0
+        self,
+        town: str,
+        weather: str = "ClearNoon",
+        vehicles: int = 50,
+        walkers: int = 40,
+        seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         self.weather = Weather.named(weather)
         self.network = roads.load(town)
@@ -37,7 +43,7 @@ class Stage:
         config = WorldConfig(vehicles=vehicles, walkers=walkers, egos=0, statics=0, dt=STEP)
         self.world = World(self.tables, self.network.walk_tables(), config, seed)
         self.world.reset()
-        self.renderer = Renderer(self.network, seed)
+        self.renderer = Renderer(self.network, seed, device=device)
         self.time = 0.0
         self._behind = 0.0
         self._caster: RayCaster | None = None

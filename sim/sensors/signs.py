@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from sim.sensors.jit import INNER, box, f32, mix, sat, single
+from sim.sensors.jit import INNER, box, f32, floor, mix, sat, single
 
 
 @single(**INNER)
@@ -26,7 +24,7 @@ def sign_face(kind, value, u, v, q):
         b = mix(b, 0.018, k)
         text = box(v, -0.24, 0.24, q) * box(u, -0.68, 0.68, q)
         cell = (u + 0.68) / 0.34
-        inside = cell - np.floor(cell)
+        inside = cell - floor(cell)
         text *= box(inside, 0.12, 0.88, q * 3.0) * (
             1.0 - 0.8 * box(inside, 0.38, 0.64, q * 3.0) * box(v, -0.13, 0.13, q)
         )

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from sim.sensors.jit import INNER, decay, f32, hash01, sat, single, smooth
+from sim.sensors.jit import INNER, decay, f32, floor, hash01, sat, single, smooth
 from sim.sensors.noise import noise
 
 
@@ -32,8 +30,8 @@ def sky(env, textures, x, y, z, clouds):
     glow = 0.09 * c8 + 0.20 * c64 + 0.5 * c512
     if clouds and z > 0.008:
         if env[20] > 0.5 and env[14] < 0.8:  # stars
-            su = np.floor((math.atan2(y, x)) * 160.0)
-            sv = np.floor(z * 190.0)
+            su = floor((math.atan2(y, x)) * 160.0)
+            sv = floor(z * 190.0)
             s = hash01(int(su) + 9000, int(sv) + 9000, 5)
             if s > 0.986:
                 k = (s - 0.986) * 12.0 * (env[20] - 0.5) * (1.0 - env[14])

@@ -54,6 +54,7 @@ def test_a_video_of_a_flight(tmp_path: Path) -> None:
         (["--pose", "1,2"], "--pose 1,2"),
         (["--out", "picture.tiff"], ".png, .jpg or .mp4"),
         (["--vehicle", "90"], "--vehicle"),
+        (["--device", "abacus"], "device 'abacus'"),
     ],
 )
 def test_bad_input_is_one_line(options: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

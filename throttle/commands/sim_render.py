@@ -45,6 +45,7 @@ class RenderConfig:
         walkers: how many pedestrians walk
         warmup: seconds the traffic runs before the first picture
         seed: of the town's dressing and of the traffic
+        device: cpu, or cuda to shade colour pictures on a GPU (needs the extra "cuda")
     """
 
     town: str = "Alder"
@@ -62,6 +63,7 @@ class RenderConfig:
     walkers: int = 40
     warmup: float = 12.0
     seed: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.sensor not in SENSORS:
@@ -114,7 +116,7 @@ def run(arguments: Namespace) -> int:
     optics = Camera(width=width, height=height, fov=config.fov)
     console = Console()
     with console.status(f"building {config.town} (the first run also compiles the renderer, about half a minute)"):
-        stage = Stage(config.town, config.weather, config.vehicles, config.walkers, config.seed)
+        stage = Stage(config.town, config.weather, config.vehicles, config.walkers, config.seed, config.device)
         stage.advance(config.warmup)
         picture = stage.picture(_aim(stage, config, optics, 0.0), config.sensor, _hidden(config))
     if Path(config.out).suffix.lower() != ".mp4":

@@ -5,7 +5,7 @@ import re
 import numba
 import pytest
 
-from sim.sensors import camera
+from sim.sensors import colour
 from sim.sensors.camera import Camera, Renderer
 from sim.sensors.jit import stamp_of
 from sim.sensors.lights import head_light
@@ -21,7 +21,7 @@ def arguments(monkeypatch):
     quad = Builder()
     quad.quad([(-9, -9, 0), (9, -9, 0), (9, 9, 0), (-9, 9, 0)], Material.ASPHALT, (0.1, 0.1, 0.1))
     taken = []
-    monkeypatch.setattr(camera, "shade", lambda *values: (taken.append(values), shade(*values)))
+    monkeypatch.setattr(colour, "shade", lambda *values: (taken.append(values), shade(*values)))
     Renderer(scene=scene_of_mesh(quad)).render(Camera(width=16, height=16), outputs=("rgb",))
     return taken[0]
 
