@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -41,9 +42,13 @@ class HostedServer:
         assert self.process.stdout is not None
         found = re.search(r":(\d+)$", self.process.stdout.readline().strip())
         if not found:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+            code = self.process.poll()
             self.stop()
-            said = log.read_text(encoding="utf-8").strip().splitlines()
-            raise UserError(f"the simulator's server did not start: {said[-1] if said else 'it said nothing'}")
+            said = log.read_text(encoding="utf-8").strip().splitlines() or ["it said nothing"]
+            how = f"it was ended by signal {-code}" if code is not None and code < 0 else said[-1]
+            raise UserError(f"the simulator's server did not start: {how}")
         self.port = int(found[1])
 
     def alive(self) -> bool:
@@ -73,7 +78,10 @@ def main() -> None:
 
     # its one client waits for the first camera
     maps = Path(sys.argv[3]) if sys.argv[3] else None
-    run(ServeConfig(town=sys.argv[2], port=0, maps=maps, prepare=False))
+    try:
+        run(ServeConfig(town=sys.argv[2], port=0, maps=maps, prepare=False))
+    except UserError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
