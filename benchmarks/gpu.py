@@ -20,8 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
-
 import numba
 import numpy as np
 from numba import cuda

@@ -73,6 +73,7 @@ class GradientClipper:
         self.folds = False
         self.simple = False
         self.rollback: device.Rollback | None = None
+        self.late = device.Late()
         self._backward: BackwardNorms | None = None
         self._model: Module | None = None
         self._modules: list[list[str]] = []
@@ -174,6 +175,8 @@ class GradientClipper:
             self.rollback.restore()
         for group in self.groups:
             group.grads.release()
+        if self.late.waits:
+            self.late.settle(self)
 
     def backward(self, model: Module, loss: Any, *batch: Tensor) -> Tensor:
         """Per-sample clipping in place of ``loss.backward()``: see :func:`clipping.per_sample.per_sample_backward`."""
@@ -220,11 +223,7 @@ class GradientClipper:
 
     def _catch_up(self, rows: Tensor) -> None:
         """What the host learns late about a device: skipped steps and non-finite gradients."""
-        if self.fold is not None and not self.folds:
-            width = 7
-            for g, group in enumerate(self.groups):
-                column = 5 + width * (g + 1) if self._recorder.groups else 5
-                device.Rollback(self.fold.optimizer).settle(group, int(rows[:, column].sum()))
+        self.late.learn(self, rows)
         longest, self.bad_in_a_row = device.longest_run(rows[:, 6] > 0, self.bad_in_a_row)
         policy, name = self.config.nonfinite, self.config.subsystem
         if policy == "raise" and longest:

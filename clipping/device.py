@@ -1,9 +1,10 @@
 """One update on a device: norm, threshold, averages and counters are 0-dim tensors there; the host reads nothing.
 
 A branch is not possible, so an update is left out in one of two ways: fused optimisers skip on ``found_inf``; for the
-others parameters and state are copied before the step and put back by ``where`` after it (that costs a copy of both;
-prefer ``fused=True``, or ``nonfinite="ignore"`` where it matters). Step counts that an optimiser keeps on the host are
-set right when the telemetry is drained. Errors about non-finite gradients are raised then, too.
+others, and where groups are left out one by one, parameters and state are copied before the step and put back by
+``where`` after it (that costs two copies of both; prefer ``fused=True``, or ``nonfinite="ignore"`` where it matters).
+Step counts that an optimiser keeps on the host are set right when the telemetry is drained. Errors about non-finite
+gradients are raised then, too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from clipping.groups import Group
+from clipping.norms import local
 from clipping.strategies.base import DEVICE, ScaleStrategy, State, TensorStrategy, precision
 from clipping.strategies.fixed import Skip
 
@@ -28,44 +30,79 @@ class Rollback:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
-        self._saved: list[tuple[Tensor, Tensor, Tensor]] = []  # live, copy, whether to put it back
+        self._saved: list[tuple[list[Tensor], Tensor, Tensor]] = []  # live, their entries, whether to put them back
         self._known: list[tuple[Tensor, set[str], Tensor]] = []
 
     def save(self, group: Group, skip: Tensor) -> None:
         """Copy what the step may change of ``group``; ``skip`` is a 0-dim bool."""
+        kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
         for i in group.grads.indices:
             p = group.grads.params[i]
-            self._saved.append((p.detach(), p.detach().clone(), skip))
             state = self.optimizer.state.get(p, {})
-            on_device = {k: v for k, v in state.items() if isinstance(v, Tensor) and v.device == p.device}
-            self._saved += [(v, v.clone(), skip) for v in on_device.values()]
+            on_device = [v for v in state.values() if isinstance(v, Tensor) and v.device == p.device]
+            for value in (p.detach(), *on_device):
+                kinds.setdefault((value.dtype, value.device), []).append(local(value))
             self._known.append((p, set(state), skip))
+        self._saved += [(live, _entries(live), skip) for live in kinds.values()]
 
     def restore(self) -> None:
         """After the step: put back what did not count."""
         with torch.no_grad():
-            for live, copy, skip in self._saved:
-                live.copy_(torch.where(skip, copy, live))
+            for live, before, skip in self._saved:
+                chosen = torch.where(skip.to(before.device), before, _entries(live))
+                parts = chosen.split([x.numel() for x in live])
+                torch._foreach_copy_(live, [part.view(x.shape) for part, x in zip(parts, live)])
             for p, known, skip in self._known:  # state made by this very step starts from zero
                 for name, value in self.optimizer.state.get(p, {}).items():
                     if name not in known and isinstance(value, Tensor) and value.device == p.device:
                         value.copy_(torch.where(skip, torch.zeros_like(value), value))
         self._saved, self._known = [], []
 
-    def settle(self, group: Group, skipped: int) -> None:
-        """Take ``skipped`` steps off the counts that the optimiser keeps on the host."""
-        for p in group.grads.params:
-            step = self.optimizer.state.get(p, {}).get("step")
-            if isinstance(step, Tensor) and step.device.type == "cpu" and p.device.type != "cpu":
-                step -= skipped
-            elif isinstance(step, int):
-                self.optimizer.state[p]["step"] = step - skipped
+
+class Late:
+    """Steps that were left out, of which an optimiser that counts on the host learns when telemetry is drained.
+
+    A step that drains has yet to be counted: what it finds is set right once it is over.
+    """
+
+    def __init__(self) -> None:
+        self.waits = False
+        """Whether a step is under way."""
+        self._skipped: list[tuple[Group, int]] = []
+
+    def learn(self, clipper: GradientClipper, rows: Tensor) -> None:
+        """Take note of drained ``rows`` [updates, numbers] (see clipping.telemetry)."""
+        if not clipper.folds:
+            several = bool(clipper._recorder.groups)
+            for g, group in enumerate(clipper.groups):
+                self._skipped.append((group, int(rows[:, 5 + 7 * (g + 1) if several else 5].sum())))
+        if not self.waits:
+            self.settle(clipper)
+
+    def settle(self, clipper: GradientClipper) -> None:
+        """Take them off the counts."""
+        assert clipper.fold is not None
+        for group, skipped in self._skipped:
+            for p in group.grads.params:
+                state = clipper.fold.optimizer.state.get(p, {})
+                step = state.get("step")
+                if isinstance(step, Tensor) and step.device.type == "cpu" and p.device.type != "cpu":
+                    step -= skipped
+                elif isinstance(step, int):
+                    state["step"] = step - skipped
+        self.waits, self._skipped = False, []
+
+
+def _entries(tensors: list[Tensor]) -> Tensor:
+    """All entries one after the other, a copy."""
+    return torch.cat([x.reshape(-1) for x in tensors])
 
 
 def clip(clipper: GradientClipper) -> None:
     """As :func:`clipping.host.clip`, without reading anything."""
     fold = clipper.fold
     assert fold is not None
+    clipper.late.waits = True
     groups = [group for group in clipper.groups if group.grads.refresh()]
     if not groups:
         return
@@ -80,12 +117,14 @@ def clip(clipper: GradientClipper) -> None:
         order = group.strategy.order if isinstance(group.strategy, ScaleStrategy) else 2.0
         norm = group.grads.norm(order)
         norms[group.name] = norm if scale is None else norm / scale
-    total = torch.stack([n.to(device) for n in norms.values()]).square().sum().sqrt()
     if len(groups) == 1:
         total = norms[groups[0].name]
+    else:
+        total = torch.stack([n.to(device) for n in norms.values()]).square().sum().sqrt()
     ok = torch.isfinite(total)
     protect = clipper.config.nonfinite != "ignore"
-    rows, rollback = [], None
+    alike = len(groups) == 1 or not any(isinstance(group.strategy, Skip) for group in groups)
+    rows, rollback, left_out = [], None, None
     for group in groups:
         home = group.grads.device
         row, coef, skip = _decide(group, norms[group.name], ok.to(home), protect)
@@ -99,11 +138,15 @@ def clip(clipper: GradientClipper) -> None:
         else:
             if isinstance(group.strategy, ScaleStrategy):
                 group.grads.scale_(coef)
-            if may_skip:
+            if may_skip and alike and fold.supported:
+                left_out = skip.to(device, torch.float32)
+            elif may_skip:
                 rollback = rollback or Rollback(fold.optimizer)
                 rollback.save(group, skip)
-            if amp is not None:
-                fold.hand(None, found)
+    if left_out is not None and found is not None:
+        left_out = torch.maximum(left_out, found.to(device))
+    if not clipper.folds and (left_out is not None or amp is not None):
+        fold.hand(None, found if left_out is None else left_out)
     clipper.rollback = rollback
     by_name = dict(zip(norms, rows))
     blank = torch.tensor([0.0, 0.0, 1.0, math.nan, 0.0, 0.0, 0.0], dtype=rows[0].dtype)
@@ -134,8 +177,9 @@ def _decide(group: Group, norm: Tensor, ok: Tensor, protect: bool) -> tuple[Tens
     zero = torch.zeros_like(one)
     reported = torch.where(skip, zero, coef)
     tau = torch.where(ok, tau, torch.full_like(one, math.nan))
-    row = [norm, torch.where(skip, zero, after), reported, tau, clipped & ok, skip, ~ok]
-    return torch.stack([x.to(one.dtype) for x in row]), coef, skip
+    numbers = [norm, torch.where(skip, zero, after), reported, tau]
+    flags = torch.stack([clipped & ok, skip, ~ok])
+    return torch.cat([torch.stack([x.to(one.dtype) for x in numbers]), flags.to(one.dtype)]), coef, skip
 
 
 def _keep(ok: Tensor, new: State, old: State) -> State:
@@ -159,4 +203,4 @@ def longest_run(flags: Tensor, before: int) -> tuple[int, int]:
     return longest, run
 
 
-__all__: list[Any] = ["Rollback", "clip", "longest_run"]
+__all__: list[Any] = ["Late", "Rollback", "clip", "longest_run"]

@@ -10,6 +10,7 @@ level of 255 at most.
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,9 @@ def launch(kernel: Any, shape: tuple[int, ...], arguments: tuple[Any, ...]) -> N
     rows, columns = shape[:2]
     blocks = (-(-columns // BLOCK[0]), -(-rows // BLOCK[1]))
     kernel[blocks, BLOCK](rows, columns, arguments)
+
+
+warnings.filterwarnings("ignore", "Grid size")  # numba-cuda's advice: a picture of quarter size has few blocks
 
 
 def check() -> None:
