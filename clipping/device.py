@@ -121,7 +121,7 @@ def clip(clipper: GradientClipper) -> None:
         total = norms[groups[0].name]
     else:
         total = torch.stack([n.to(device) for n in norms.values()]).square().sum().sqrt()
-    ok = torch.isfinite(total)
+    ok = total < math.inf  # (a norm is not negative, and NaN is below nothing)
     protect = clipper.config.nonfinite != "ignore"
     alike = len(groups) == 1 or not any(isinstance(group.strategy, Skip) for group in groups)
     rows, rollback, left_out = [], None, None
@@ -131,8 +131,8 @@ def clip(clipper: GradientClipper) -> None:
         rows.append(row.to(device))
         may_skip = protect or isinstance(group.strategy, Skip)
         if clipper.folds:
-            one = torch.ones((), dtype=torch.float32, device=home)
-            factor = (one if scale is None else scale) / coef.to(torch.float32)
+            low = coef.to(torch.float32)
+            factor = low.reciprocal() if scale is None else scale / low
             flag = skip.to(torch.float32)
             fold.hand(factor, flag if found is None else torch.maximum(flag, found.to(home)))
         else:
@@ -159,8 +159,12 @@ def _decide(group: Group, norm: Tensor, ok: Tensor, protect: bool) -> tuple[Tens
     strategy, device = group.strategy, norm.device
     if not group.on_device:
         group.state, group.on_device = strategy.to_device(group.state, device), True
-    one = torch.ones((), dtype=precision(device), device=device)
-    skip = ~ok if protect else torch.zeros((), dtype=torch.bool, device=device)
+    if group.numbers is None:
+        one = torch.ones((), dtype=precision(device), device=device)
+        group.numbers = torch.zeros_like(one), one, torch.full_like(one, math.nan)
+    zero, one, nothing = group.numbers
+    bad = ~ok
+    skip = bad if protect else torch.zeros((), dtype=torch.bool, device=device)
     if isinstance(strategy, TensorStrategy):
         after, tau, group.state = strategy.apply(group.grads, norm, group.state, ok)
         coef = torch.where(ok & (norm > 0.0), after / norm, one)
@@ -169,16 +173,18 @@ def _decide(group: Group, norm: Tensor, ok: Tensor, protect: bool) -> tuple[Tens
         assert isinstance(strategy, ScaleStrategy)
         decision = strategy.decide(norm, group.state, DEVICE)
         group.state = _keep(ok, decision.state, group.state)
-        skip = skip | (decision.skip & ok)
-        coef = torch.where(ok & ~decision.skip, decision.coef, one)
+        use = ok
+        if decision.skip is not False:
+            skip = skip | (decision.skip & ok)
+            use = ok & ~decision.skip
+        coef = torch.where(use, decision.coef, one)
         tau = decision.threshold
         clipped = norm > tau
         after = norm * coef
-    zero = torch.zeros_like(one)
     reported = torch.where(skip, zero, coef)
-    tau = torch.where(ok, tau, torch.full_like(one, math.nan))
+    tau = torch.where(ok, tau, nothing)
     numbers = [norm, torch.where(skip, zero, after), reported, tau]
-    flags = torch.stack([clipped & ok, skip, ~ok])
+    flags = torch.stack([clipped & ok, skip, bad])
     return torch.cat([torch.stack([x.to(one.dtype) for x in numbers]), flags.to(one.dtype)]), coef, skip
 
 

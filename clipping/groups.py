@@ -27,6 +27,7 @@ class Group:
     grads: GradientSet
     state: State = field(default_factory=dict)
     on_device: bool = False  # whether the state's scalars are tensors by now
+    numbers: tuple[Tensor, Tensor, Tensor] | None = None  # 0, 1 and NaN on the device
 
 
 def strategies(config: ClipConfig) -> dict[str, StrategyConfig]:

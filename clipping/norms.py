@@ -71,6 +71,7 @@ class GradientSet:
         self._plain = not any(hasattr(p, "_local_tensor") or p.is_complex() for p in self.params)
         self._shards: list[tuple[list[int], list[Any]]] = []
         self._sums: Tensor | None = None
+        self._norms: Tensor | None = None
         self._present: tuple[list[int], Tensor] | None = None
         self._all = list(range(self.size))
         self._kernel = kernels.Kernel() if self.host and self._plain and kernels.available() else None
@@ -79,7 +80,7 @@ class GradientSet:
 
     def refresh_fast(self) -> bool:
         """Collect this step's gradients if there are all of them and the kernels can read them; else False."""
-        self._sums = self.measured = None
+        self._sums = self._norms = self.measured = None
         self.indices, self.locals = self._all, [p.grad for p in self.params]  # type: ignore[misc]
         self.fast = self._kernel is not None and self._kernel.load(self.locals)  # (no, if one of them is None)
         return self.fast
@@ -123,6 +124,8 @@ class GradientSet:
                     return math.sqrt(squares)
             if self.fast and self._kernel is not None:
                 return math.sqrt(self._kernel.sum_squares())
+            if not self.host and self._sums is None and not self._shards:  # (fewer, smaller steps for a device)
+                return torch.linalg.vector_norm(self._device_norms(), dtype=precision(self.device))
             return self._scalar(self.sums().sum().sqrt())
         wide = [
             torch.linalg.vector_norm(x, order, dtype=precision(self.device)) if x.numel() else torch.zeros(())
@@ -142,12 +145,16 @@ class GradientSet:
             elif self.host:
                 self._sums = self._reduce(torch.stack([sum_squares(x) for x in self.locals]))
             else:
-                wide = torch.float64 if self.locals[0].dtype == torch.float64 else torch.float32
-                norms = torch._foreach_norm(self.locals, 2.0, dtype=wide)
-                self._sums = self._reduce(
-                    torch.stack([n.to(self.device) for n in norms]).to(precision(self.device)).square()
-                )
+                self._sums = self._reduce(self._device_norms().to(precision(self.device)).square())
         return self._sums
+
+    def _device_norms(self) -> Tensor:
+        """[gradients]: the norm of what this rank has of each, on the device."""
+        if self._norms is None:
+            wide = torch.float64 if self.locals[0].dtype == torch.float64 else torch.float32
+            norms = torch._foreach_norm(self.locals, 2.0, dtype=wide)
+            self._norms = torch.stack([n.to(self.device) for n in norms])
+        return self._norms
 
     def norms(self) -> Tensor:
         """float64 [gradients]: the norm of each."""
@@ -221,13 +228,13 @@ class GradientSet:
         """Clamp every entry; returns the norm after."""
         for g in self.locals:
             g.clamp_(lower, upper)
-        self._sums = None
+        self._sums = self._norms = None
         return self.norm()
 
     def add_(self, others: Sequence[Tensor]) -> None:
         """Add ``others`` to the gradients, one by one."""
         torch._foreach_add_(self.locals, list(others))
-        self._sums = None
+        self._sums = self._norms = None
 
     def local_params(self) -> list[Tensor]:
         """The entries of every parameter on this rank."""
@@ -252,7 +259,7 @@ class GradientSet:
                 limit = ratio * size.clamp(min=eps)
                 g.mul_(torch.where(norm > limit, limit / norm, 1.0).to(g.dtype))
             after.append(torch.linalg.vector_norm(g, dtype=precision(self.device)).square())
-        self._sums = None
+        self._sums = self._norms = None
         return self._scalar(self._reduce(torch.stack(after)).sum().sqrt())
 
 

@@ -59,7 +59,7 @@ class Automatic(ScaleStrategy):
         coef = math.shrink(norm, tau)
         new = {"seen": state["seen"] + 1.0, "guard": guard, "typical": typical}
         new.update(self.learn(norm * coef, limit, warm, memory, math))
-        return Decision(tau, coef, norm != norm, new)
+        return Decision(tau, coef, False, new)
 
     @abstractmethod
     def propose(self, norm: Scalar, bounded: Scalar, state: State, math: Math) -> tuple[Scalar, State]:

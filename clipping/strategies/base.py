@@ -77,7 +77,10 @@ Math = HostMath | DeviceMath
 
 @dataclass(slots=True)
 class Decision:
-    """What to do with one gradient: multiply by ``coef`` (<= 1), or leave the update out where ``skip``."""
+    """What to do with one gradient: multiply by ``coef`` (<= 1), or leave the update out where ``skip``.
+
+    Numbers that no norm changes are floats on either path, and ``skip`` is False of what never leaves one out.
+    """
 
     threshold: Scalar
     coef: Scalar

@@ -23,8 +23,7 @@ class NoClip(ScaleStrategy):
     name: ClassVar[str] = "none"
 
     def decide(self, norm: Scalar, state: State, math: Math) -> Decision:
-        never = norm != norm  # False for a finite norm, of the right type on either path
-        return Decision(math.where(never, 0.0, _math.inf), math.where(never, 0.0, 1.0), never, state)
+        return Decision(_math.inf, 1.0, False, state)
 
 
 class GlobalNorm(ScaleStrategy):
@@ -42,7 +41,7 @@ class GlobalNorm(ScaleStrategy):
 
     def decide(self, norm: Scalar, state: State, math: Math) -> Decision:
         tau = self.threshold
-        return Decision(tau, math.shrink(norm, tau), norm != norm, state)
+        return Decision(tau, math.shrink(norm, tau), False, state)
 
 
 class InfNorm(GlobalNorm):
@@ -92,4 +91,4 @@ class Soft(GlobalNorm):
     def decide(self, norm: Scalar, state: State, math: Math) -> Decision:
         tau = self.threshold
         coef = tau / (norm + tau) if _math.isfinite(tau) else (1.0 if math is HOST else norm * 0.0 + 1.0)
-        return Decision(tau, coef, norm != norm, state)
+        return Decision(tau, coef, False, state)
