@@ -24,7 +24,7 @@ sys.path[0] = str(Path(__file__).parents[1])
 
 import torch  # noqa: E402
 
-from planning.config import NetConfig  # noqa: E402
+from planning.config import CHECKS, NetConfig  # noqa: E402
 from planning.evaluate import Course, make_batch  # noqa: E402
 from planning.export import INPUTS, OUTPUTS, export, session  # noqa: E402
 from planning.model import PlanningNet  # noqa: E402
@@ -75,9 +75,9 @@ def main() -> int:
         from throttle.commands.train_planning import load_config
 
         place = Path(arguments.run)
-        planner = load_planner(place / "best.pt", load_config(place / "config.yaml").net)
+        planner = load_planner(place / "best.pt", load_config(place / "config.yaml"))
     else:
-        planner = Planner(PlanningNet(NetConfig()))
+        planner = Planner(PlanningNet(NetConfig()), CHECKS)
     batch = make_batch(Course(routes=64), "Alder", 6.0)
     many, scene = batch_scenes(batch), batch.world.scene(0)
     one = many.take(slice(0, 1)).narrow(32, planner.net.config.route_points)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from clipping import ClipConfig, ClippingError, GradientClipper
 from contracts import UserError
 from training import TrainConfig, within
+
+Check = Literal["lines", "leaders", "crossers"]
+CHECKS: tuple[Check, ...] = get_args(Check)
+"""What planning/safety.py looks at before a plan is driven."""
 
 
 @dataclass
@@ -147,6 +151,8 @@ class PlanningConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     dagger: DaggerConfig = field(default_factory=DaggerConfig)
+    safety: list[Check] = field(default_factory=lambda: list(CHECKS))
+    """Checks of the plans that are driven (planning/safety.py); in rounds of DAgger the planner drives unchecked."""
     clip: ClipConfig = field(default_factory=lambda: ClipConfig(subsystem="planning", threshold=6.0))
     """The shared gradient clipper."""
     keep: int = 2

@@ -225,8 +225,8 @@ class Robustness:
 
     @property
     def area(self) -> float:
-        """Area under the curve of the scores over severity, as a share of the unperturbed score held throughout."""
-        return float(np.trapezoid(self.scores) / (len(self.scores) - 1) / max(self.scores[0], 1e-6))
+        """Mean height of the curve of the scores over severity (trapezoids)."""
+        return float(np.trapezoid(self.scores) / (len(self.scores) - 1))
 
 
 def robustness(

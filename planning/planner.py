@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from contracts import Plan, Scene, UserError
-from planning.config import NetConfig
+from planning.config import Check, PlanningConfig
 from planning.model import PlanningNet, to_plan
+from planning.safety import safe
 from planning.scenes import FAR, MOST_OBJECTS, OBJECT_FIELDS, Scenes, from_scenes, straighten
 from sim.driving.batch import Batch
 from sim.driving.plans import Plans
@@ -22,8 +23,9 @@ PREFIX = "net."
 class Planner:
     """`plan(scene)`: one Scene to a Plan. `plans(scenes)`: many at once."""
 
-    def __init__(self, net: PlanningNet) -> None:
-        self.net = net.eval()
+    def __init__(self, net: PlanningNet, safety: Sequence[Check] = ()) -> None:
+        """safety: the checks that plans go through, see planning/safety.py."""
+        self.net, self.safety = net.eval(), safety
         self._points = net.config.route_points
 
     def plan(self, scene: Scene) -> Plan:
@@ -39,19 +41,20 @@ class Planner:
         """Plans for tensor scenes."""
         with torch.inference_mode():
             path, speed = to_plan(self.net(scenes))
-        return Plans(path.numpy(), speed.numpy())
+        plans = Plans(path.numpy(), speed.numpy())
+        return safe(scenes.arrays(), plans, self.safety) if self.safety else plans
 
 
-def load_planner(path: Path, config: NetConfig) -> Planner:
+def load_planner(path: Path, config: PlanningConfig) -> Planner:
     """The planner of a weights file or a checkpoint's folder; raises UserError where they do not fit the network."""
-    net = PlanningNet(config)
+    net = PlanningNet(config.net)
     found = load_weights(path)
     state = {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
         raise UserError(f"{path}: not the weights of this network: {' '.join(str(error).split())[:200]}") from None
-    return Planner(net)
+    return Planner(net, config.safety)
 
 
 def batch_scenes(batch: Batch) -> Scenes:

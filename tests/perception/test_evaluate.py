@@ -12,8 +12,6 @@ import painted
 import pytest
 import torch
 
-from clipping import ClipConfig
-from clipping.config import StrategyConfig
 from contracts import Ego, LightState, ObjectClass, UserError
 from perception import binding
 from perception.baseline import Blind
@@ -29,7 +27,6 @@ from perception.perceive import Perceiver, load_network
 from perception.perturb import SEVERITIES, perturb, perturb_lidar
 from perception.robustness import robustness, sensitivity
 from throttle.cli import main
-from throttle.report.perturbed import Perturbed, arms, write
 from training import Draw
 
 
@@ -191,30 +188,6 @@ def test_a_segmenter_of_torchvision_is_exported_too(tmp_path: Path) -> None:
     assert export(net, 192, 96, tmp_path / "net.onnx")["semantic"] < 1e-3
     with pytest.raises(UserError, match="ssdlite cannot be exported"):
         export(PerceptionNet(ModelConfig(detector="ssdlite", segmenter="none"), 2), 192, 96, tmp_path / "no.onnx")
-
-
-def test_arms_stand_beside_one_another_under_perturbations(tmp_path: Path) -> None:
-    def run(clip: ClipConfig, base: float, rate: float = 0.003) -> Perturbed:
-        curve = {"map50": [base, base / 2], "miou": [base, base], "ap3d_2m": [base, base]}
-        area = {"map50": 0.75 * base, "miou": base, "ap3d_2m": base}
-        local = {"median": 10 * base, "p95": 20 * base}
-        result = {"curves": {"noise": curve}, "area": {"noise": area}, "sensitivity": local}
-        return Perturbed("run", clip, rate, result)
-
-    clipped, bare = ClipConfig("global_norm", threshold=10.0), ClipConfig("none")
-    several = [run(clipped, 0.2), run(bare, 0.4), run(clipped, 0.4)]
-    files = write(several, tmp_path, "3 pictures of test")
-    text = files["robustness"].read_text()
-    assert "| mAP50, area | global_norm=10 (n 2) | none (n 1) |" in text
-    assert "| unperturbed | 0.300 [0.200, 0.400] | 0.400 |" in text
-    assert "| noise | 0.225 [0.150, 0.300] | 0.300 |" in text
-    assert "| median | 3.00 [2.00, 4.00] | 4.00 |" in text
-    assert all(files[name].stat().st_size > 1000 for name in ("map50", "miou", "ap3d_2m"))
-    assert set(arms([*several, run(bare, 0.1, 0.01)])) == {
-        "global_norm=10, lr 0.003", "none, lr 0.003", "none, lr 0.01",
-    }  # fmt: skip
-    groups = ClipConfig("none", groups={"*.heads.*": StrategyConfig("global_norm", 5.0)})
-    assert set(arms([run(groups, 0.1)])) == {"none, *.heads.* global_norm=5.0"}
 
 
 def test_the_verb_writes_figures_and_pictures(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

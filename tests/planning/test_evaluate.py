@@ -12,7 +12,7 @@ import torch
 from test_model import SMALL, network
 
 from contracts import UserError
-from planning.config import NetConfig
+from planning.config import NetConfig, PlanningConfig
 from planning.evaluate import (
     SCORE,
     Course,
@@ -69,7 +69,7 @@ def test_robustness_and_sensitivity_of_a_planner() -> None:
     short = Course(towns=["Alder"], densities=[6.0], routes=2, limit=6.0)
     (found,) = robustness(planner, short, kinds=["position"])
     assert len(found.scores) == 6
-    assert 0 <= found.area <= 2
+    assert min(found.scores) <= found.area <= max(found.scores)
     scenes = course_scenes(planner, short)
     assert scenes.batch > 2
     local = sensitivity(planner, scenes)
@@ -87,9 +87,9 @@ def test_the_onnx_file_plans_as_torch_does(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     net = PlanningNet(SMALL)
     torch.save({"state_dict": {f"net.{k}": v for k, v in net.state_dict().items()}}, tmp_path / "w.pt")
-    assert isinstance(load_planner(tmp_path / "w.pt", SMALL), Planner)
+    assert isinstance(load_planner(tmp_path / "w.pt", PlanningConfig(net=SMALL)), Planner)
     with pytest.raises(UserError, match="not the weights of this network"):
-        load_planner(tmp_path / "w.pt", NetConfig(dim=64))
+        load_planner(tmp_path / "w.pt", PlanningConfig(net=NetConfig(dim=64)))
 
 
 def test_the_command_evaluates_what_the_command_trained(

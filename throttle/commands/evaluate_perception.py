@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 OVERALL = ("map50", "map50_all", "map", "map_small", "map_medium", "map_large", "ap3d", "ap3d_2m", "miou",
            "light_accuracy", "sign_accuracy", "binding_right", "binding_false", "line_error")  # fmt: skip
+FIGURES = {"map50": "mAP50", "miou": "mIoU", "ap3d_2m": "3-D AP within 2 m"}
+"""What is shown under perturbations."""
+LOCAL = "||change of the output|| / ||change of the picture||"
 LEGEND = (
     "map: COCO's AP of boxes, IoU .5 to .95, without objects too low or too hidden to be seen (data.least_height, "
     "data.least_visible; map50_all: with them); ap3d: nuScenes' AP by centre distance, mean of .5, 1, 2, 4 m, within "
@@ -89,7 +92,7 @@ def run(arguments: Namespace) -> int:
         from throttle.report.perturbed import write
 
         pictures = f"{arguments.limit} pictures" if arguments.limit else "All pictures"
-        for path in write(perturbed, places[0], f"{pictures} of {arguments.split}").values():
+        for path in write(perturbed, places[0], f"{pictures} of {arguments.split}", FIGURES, LOCAL).values():
             console.print(f"{path}", highlight=False, soft_wrap=True)
     return 0
 
@@ -119,8 +122,14 @@ def _one(place: Path, net: PerceptionNet, arguments: Namespace, console: Any, st
         "weights": arguments.weights, "split": arguments.split, "dataset": str(frames.source.root),
         "results": [row.as_dict() for row in rows], "latency": {**speed, "threads": arguments.threads},
     }  # fmt: skip
+    perturbed = None
     if arguments.robustness:
-        content["robustness"] = _robustness(place.name, net, frames, console, status)
+        from throttle.report.perturbed import Perturbed, curve_table
+
+        content["robustness"] = _robustness(net, frames, status)
+        perturbed = Perturbed(place.name, config.clip, config.train.lr, content["robustness"])
+        for figure in ("map50", "miou"):
+            console.print(curve_table(perturbed, figure, FIGURES[figure], "{:.3f}", LOCAL))
     if arguments.onnx:
         from perception.export import export
 
@@ -141,11 +150,7 @@ def _one(place: Path, net: PerceptionNet, arguments: Namespace, console: Any, st
     for number, path in enumerate(pictures, 1):
         tracker.image(f"evaluation/worst-{number}", path)
     tracker.close()
-    if not arguments.robustness:
-        return None
-    from throttle.report.perturbed import Perturbed
-
-    return Perturbed(place.name, config.clip, config.train.lr, content["robustness"])
+    return perturbed
 
 
 def _frames(place: Path, arguments: Namespace, split: str, limit: int = 0) -> Frames:
@@ -214,26 +219,13 @@ def _figure(value: float) -> str:
     return f"{value:.0f}" if value == round(value) and abs(value) != 1 else f"{value:.3f}"
 
 
-def _robustness(name: str, net: PerceptionNet, frames: Frames, console: Any, status: Any) -> dict[str, Any]:
-    from rich.table import Table
-
+def _robustness(net: PerceptionNet, frames: Frames, status: Any) -> dict[str, Any]:
     from perception.robustness import robustness, sensitivity
     from throttle.progress import Bars
 
     with Bars(status) as bars:
         curves = robustness(net, frames, lambda what, done, total: bars.update(what, done, total, {}))
     local = sensitivity(net, frames)
-    for figure in ("map50", "miou"):
-        shown = Table(
-            title=f"{name}: {figure} under perturbed sensors",
-            caption=f"local sensitivity, ||output change|| / ||picture change||: median {local['median']:.2f}, "
-            f"95th percentile {local['p95']:.2f}",
-        )
-        for column in ("perturbation", "none", "1", "2", "3", "4", "5", "area"):
-            shown.add_column(column, justify="left" if column == "perturbation" else "right")
-        for curve in curves:
-            shown.add_row(curve.kind, *(_figure(v) for v in curve.values[figure]), _figure(curve.area[figure]))
-        console.print(shown)
     return {
         "curves": {curve.kind: curve.values for curve in curves},
         "area": {curve.kind: curve.area for curve in curves},

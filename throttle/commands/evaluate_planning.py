@@ -1,12 +1,14 @@
 """Drive trained planners on routes not trained on, beside the expert, a lane follower with IDM and constant velocity.
 
 Several runs are compared as arms: throttle evaluate planning runs/a runs/b --robustness
-Writes evaluation.json and videos of the worst routes into each run's folder. Open-loop figures are added where the
-dataset is there. Driving scores carry the name and version of their metric.
+Writes evaluation.json and videos of the worst routes into each run's folder; with --robustness also robustness.md and a
+picture of all of them into the first one's. Open-loop figures are added where the dataset is there. Driving scores
+carry the name and version of their metric.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from contracts import UserError
-from planning.evaluate import Course
+from planning.config import CHECKS, Check
+from planning.evaluate import Course, infractions, together
 from throttle.commands.train_planning import KIND, load_config
 from throttle.runs import Run, find_run, write_atomic
 from throttle.tracking import Tracker, TrackingConfig
 
 if TYPE_CHECKING:
+    from planning.config import PlanningConfig
     from planning.evaluate import Outcome, Robustness
     from planning.planner import Planner
     from sim.driving.evaluation import Evaluation
+    from throttle.report.perturbed import Perturbed
 
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     # title, key of Evaluation.figures(), format
@@ -39,6 +44,9 @@ LEGEND = (
     "done: share of the route; lb-1.0, lb-2.0, lb-2.1, b2d: driving score carla-lb-1.0, carla-lb-2.0, carla-lb-2.1, "
     "bench2drive; bad/km: infractions a km"
 )
+FIGURE, TITLE = "driving_score", "driving score carla-lb-2.0"
+"""What is shown under perturbations."""
+LOCAL = "||change of the plan|| / ||change of the scene||"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -46,6 +54,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=str, nargs="+", help="folders of runs, or last")
     parser.add_argument("--runs", type=str, default="runs", help="folder of the runs")
     parser.add_class_arguments(Course, "course")
+    parser.add_argument(
+        "--safety", type=list[Check] | None, default=None,
+        help=f"checks of the plans that are driven, of {', '.join(CHECKS)}; []: none; default: those of each run",
+    )  # fmt: skip
     parser.add_argument("--baselines", type=bool, default=True, help="drive expert and baselines, too")
     parser.add_argument("--videos", type=int, default=2, help="videos of the worst routes of each run")
     parser.add_argument("--dataset", type=str, default="", help="for the open loop; default: the one trained on")
@@ -75,26 +87,36 @@ def run(arguments: Namespace) -> int:
         raise UserError("--videos and --open_loop are numbers from 0 on")
     found = [find_run(arguments.runs, name, KIND) for name in arguments.run]
     learned: dict[str, tuple[Path, Planner]] = {}
+    configs: dict[str, PlanningConfig] = {}
     for place in found:
         if not (place / "best.pt").is_file():
             raise UserError(f"{place} has no weights yet (best.pt); let it train to a validation")
-        learned[place.name] = place, load_planner(place / "best.pt", load_config(place / "config.yaml").net)
+        config = load_config(place / "config.yaml")
+        if arguments.safety is not None:
+            config = dataclasses.replace(config, safety=arguments.safety)
+        configs[place.name] = config
+        learned[place.name] = place, load_planner(place / "best.pt", config)
     drivers: dict[str, Any] = {name: BatchDriver(planner) for name, (_, planner) in learned.items()}
     if arguments.baselines:
         from planning.evaluate import baselines
 
         drivers |= baselines()
     outcomes = _closed_loop(drivers, course, console, status)
-    curves: dict[str, Any] = {}
+    perturbed: list[Perturbed] = []
     for name, (place, planner) in learned.items():
-        content: dict[str, Any] = {"weights": "best.pt", "closed_loop": [_as_dict(o) for o in outcomes.values()]}
+        config = configs[name]
+        content: dict[str, Any] = {
+            "weights": "best.pt", "safety": list(config.safety),
+            "closed_loop": [_as_dict(o) for o in outcomes.values()],
+        }  # fmt: skip
         if arguments.open_loop:
             content["open_loop"] = _open_loop(place, planner, arguments, console)
         if arguments.robustness:
-            content["robustness"] = _robustness(name, planner, course, console, status)
-            curves[name] = content["robustness"]["curves"]
-        from planning.evaluate import infractions
+            from throttle.report.perturbed import Perturbed, curve_table
 
+            content["robustness"] = _robustness(planner, course, status)
+            perturbed.append(Perturbed(name, config.clip, config.train.lr, content["robustness"]))
+            console.print(curve_table(perturbed[-1], FIGURE, TITLE, "{:.1f}", LOCAL))
         content["infractions"] = infractions(outcomes[name])
         write_atomic(place / "evaluation.json", json.dumps(content, indent=1))
         console.print(f"{place / 'evaluation.json'}", highlight=False, soft_wrap=True)
@@ -105,17 +127,17 @@ def run(arguments: Namespace) -> int:
             console.print(f"{place / 'planner.onnx'}, differs from torch by {difference:.1e} at most", soft_wrap=True)
         films = _films(place, drivers[name], outcomes[name], course, arguments.videos, console)
         _track(place, outcomes, films, arguments.tracking)
-    if curves:
-        from throttle.report import pictures
+    if perturbed:
+        from throttle.report.perturbed import write
 
-        for place, _ in learned.values():
-            path = pictures.robustness(curves, "driving score carla-lb-2.0", place / "robustness.png")
+        driven = f"{len(together(outcomes[perturbed[0].run]).drives)} {course.split} routes, true Scenes perturbed"
+        for path in write(perturbed, found[0], driven, {FIGURE: TITLE}, LOCAL).values():
             console.print(f"{path}", highlight=False, soft_wrap=True)
     return 0
 
 
 def _closed_loop(drivers: dict[str, Any], course: Course, console: Any, status: Any) -> dict[str, list[Outcome]]:
-    from planning.evaluate import drive_course, together
+    from planning.evaluate import drive_course
     from throttle.progress import Bars
 
     found: dict[str, list[Outcome]] = {}
@@ -136,8 +158,6 @@ def _closed_loop(drivers: dict[str, Any], course: Course, console: Any, status: 
 
 
 def _as_dict(outcomes: list[Outcome]) -> dict[str, Any]:
-    from planning.evaluate import together
-
     every = together(outcomes)
     parts = [
         {"town": o.town, "density": o.density, "figures": o.evaluation.figures(),
@@ -170,9 +190,7 @@ def _open_loop(place: Path, planner: Planner, arguments: Namespace, console: Any
     return figures
 
 
-def _robustness(name: str, planner: Planner, course: Course, console: Any, status: Any) -> dict[str, Any]:
-    from rich.table import Table
-
+def _robustness(planner: Planner, course: Course, status: Any) -> dict[str, Any]:
     from planning.evaluate import course_scenes, robustness, sensitivity
     from throttle.progress import Bars
 
@@ -180,21 +198,10 @@ def _robustness(name: str, planner: Planner, course: Course, console: Any, statu
         found: list[Robustness] = robustness(
             planner, course, progress=lambda what, done, total: bars.update(what, done, total, {})
         )
-    local = sensitivity(planner, course_scenes(planner, course))
-    shown = Table(
-        title=f"{name}: driving score carla-lb-2.0 under perturbed Scenes",
-        caption=f"local sensitivity, ||plan change|| / ||scene change||: median {local['median']:.2f}, "
-        f"95th percentile {local['p95']:.2f}",
-    )
-    for column in ("perturbation", "none", "1", "2", "3", "4", "5", "area"):
-        shown.add_column(column, justify="left" if column == "perturbation" else "right")
-    for part in found:
-        shown.add_row(part.kind, *(f"{score:.1f}" for score in part.scores), f"{part.area:.2f}")
-    console.print(shown)
     return {
-        "curves": {part.kind: part.scores for part in found},
-        "area": {part.kind: part.area for part in found},
-        "sensitivity": local,
+        "curves": {part.kind: {FIGURE: part.scores} for part in found},
+        "area": {part.kind: {FIGURE: part.area} for part in found},
+        "sensitivity": sensitivity(planner, course_scenes(planner, course)),
     }
 
 
@@ -212,8 +219,6 @@ def _films(place: Path, driver: Any, outcomes: list[Outcome], course: Course, co
 
 
 def _track(place: Path, outcomes: dict[str, list[Outcome]], films: list[Path], tracking: TrackingConfig) -> None:
-    from planning.evaluate import together
-
     tracker = Tracker(Run(place), tracking, KIND, load_config(place / "config.yaml"))
     tracker.table("evaluation", [{"planner": n, **together(o).figures()} for n, o in outcomes.items()])
     for number, path in enumerate(films, 1):

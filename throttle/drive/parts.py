@@ -231,7 +231,7 @@ def _planner(name: str) -> Planner:
     from throttle.commands.train_planning import load_config
 
     place = Path(name)
-    return FunctionPlanner(load_planner(place / BEST, load_config(place / "config.yaml").net).plan)
+    return FunctionPlanner(load_planner(place / BEST, load_config(place / "config.yaml")).plan)
 
 
 def _control(name: str) -> Controller:

@@ -1,4 +1,4 @@
-"""Perception under perturbed sensors, arm beside arm: curves against severity, areas under them, local sensitivity."""
+"""Perception and planning under perturbations, arm beside arm: curves against severity, areas, local sensitivity."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from throttle.compare.verdict import number
 from throttle.report import pictures
 from throttle.runs import write_atomic
 
-FIGURES = {"map50": "mAP50", "miou": "mIoU", "ap3d_2m": "3-D AP within 2 m"}
+SEVERITIES = ("none", "1", "2", "3", "4", "5")
 
 
 @dataclass(frozen=True)
 class Perturbed:
-    """One run. result: what `evaluation.json` holds under "robustness"."""
+    """One run. result: what `evaluation.json` holds under "robustness": "curves", perturbation -> figure -> its values
+    at SEVERITIES; "area", perturbation -> figure -> mean height of the curve; "sensitivity", "median" and "p95"."""
 
     run: str
     clip: ClipConfig
@@ -40,21 +41,42 @@ def arms(runs: Sequence[Perturbed]) -> dict[str, list[Perturbed]]:
     return found
 
 
-def write(runs: Sequence[Perturbed], folder: Path, heading: str) -> dict[str, Path]:
-    """Write robustness.md and a picture a figure for all runs together. heading: which pictures were looked at."""
+def curve_table(run: Perturbed, figure: str, title: str, form: str, local: str) -> Any:
+    """A rich table of one run. form: of the numbers. local: what the sensitivity is the quotient of."""
+    from rich.table import Table
+
+    near = run.result["sensitivity"]
+    shown = Table(
+        title=f"{run.run}: {title} under perturbations",
+        caption=f"local sensitivity, {local}: median {near['median']:.2f}, 95th percentile {near['p95']:.2f}",
+    )
+    for column in ("perturbation", *SEVERITIES, "area"):
+        shown.add_column(column, justify="left" if column == "perturbation" else "right")
+    for kind, curves in run.result["curves"].items():
+        shown.add_row(kind, *(form.format(value) for value in [*curves[figure], run.result["area"][kind][figure]]))
+    return shown
+
+
+def write(
+    runs: Sequence[Perturbed], folder: Path, heading: str, figures: Mapping[str, str], local: str
+) -> dict[str, Path]:
+    """Write robustness.md and a picture a figure for all runs together.
+
+    heading: what was looked at or driven. figures: name -> title. local: what the sensitivity is the quotient of.
+    """
     found = arms(runs)
     lines = [
         "# Robustness by arm",
         "",
         f"{heading}. Area: mean height of the curve over severities 0 (none) to 5; mean over the runs of an arm, in "
-        "brackets the lowest and the highest. Local sensitivity: ||change of the output|| / ||change of the picture||.",
+        f"brackets the lowest and the highest. Local sensitivity: {local}.",
         "",
     ]
-    for figure, title in FIGURES.items():
+    for figure, title in figures.items():
         lines += [f"| {title}, area | " + " | ".join(f"{name} (n {len(mine)})" for name, mine in found.items()) + " |"]
         lines += ["|---|" + "---|" * len(found)]
-        plain = [[r.result["curves"]["noise"][figure][0] for r in mine] for mine in found.values()]
-        lines += ["| unperturbed | " + " | ".join(map(_spread, plain)) + " |"]
+        curves = [[next(iter(r.result["curves"].values()))[figure] for r in mine] for mine in found.values()]
+        lines += ["| unperturbed | " + " | ".join(_spread([curve[0] for curve in arm]) for arm in curves) + " |"]
         for kind in runs[0].result["area"]:
             areas = [[r.result["area"][kind][figure] for r in mine] for mine in found.values()]
             lines += [f"| {kind.replace('_', ' ')} | " + " | ".join(map(_spread, areas)) + " |"]
@@ -65,7 +87,7 @@ def write(runs: Sequence[Perturbed], folder: Path, heading: str) -> dict[str, Pa
         lines += [f"| {name} | " + " | ".join(map(_spread, values)) + " |"]
     files = {"robustness": folder / "robustness.md"}
     write_atomic(files["robustness"], "\n".join([*lines, ""]))
-    for figure, title in FIGURES.items():
+    for figure, title in figures.items():
         files[figure] = pictures.robustness(
             {name: _mean_curves(mine, figure) for name, mine in found.items()},
             title,
