@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from contracts import UserError
 from sim.roads.network import RoadNetwork
 from sim.roads.routing import Route
-from sim.roads.tables import LaneTables
+from sim.roads.tables import LaneTables, StopControl
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -32,6 +32,8 @@ TRIES = 2000
 """Draws for one route before giving up."""
 CHANGES = 0.3
 """Share of the routes that end on a lane beside, where there is one: they change lanes."""
+CONTROLS = {"light": StopControl.LIGHT, "stop": StopControl.STOP_SIGN, "yield": StopControl.YIELD}
+"""What a route may be asked to pass."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,12 @@ def named_routes(
     seed: int = 0,
     shortest: float | None = None,
     longest: float | None = None,
+    passing: str = "",
 ) -> list[NamedRoute]:
     """The first `count` routes of a split: the same for the same arguments, and the first n of more are those of n.
 
-    Lengths in metres, the town's LENGTHS without them. Raises UserError where the town has no routes of such lengths.
+    Lengths in metres, the town's LENGTHS without them. passing: one of CONTROLS that the routes come through, as far as
+    the town has such; a list of its own, with its letter in the names. Raises UserError where there are too few routes.
     """
     if split not in SPLITS:
         raise UserError(f"split: '{split}' is none of {', '.join(SPLITS)}")
@@ -85,16 +89,19 @@ def named_routes(
     if not 10.0 <= shortest <= longest:
         raise UserError(f"route lengths from {shortest:g} to {longest:g} m: not a range from 10 m on")
     town, tables, router = town_name(network), network.lane_tables(), network.router()
+    governed = tables.control == CONTROLS[passing] if passing else np.zeros(len(tables.control), np.bool_)
+    free = not governed.any()  # any route will do
     lanes = np.flatnonzero((tables.junction < 0) & (tables.length > 2.5 * MARGIN))
     weight = tables.length[lanes].astype(np.float64)
-    rng = np.random.default_rng([seed, SPLITS.index(split), zlib.crc32(town.encode())])
+    rng = np.random.default_rng([seed, SPLITS.index(split), zlib.crc32(town.encode()), *map(ord, passing[:1])])
     found: list[NamedRoute] = []
     seen: set[tuple[int, int, int]] = set()
     tries = 0
     while len(found) < count:
         tries += 1
-        if tries > TRIES:
+        if tries > TRIES and free:
             raise UserError(f"{town} has no {count} {split} routes of {shortest:g} to {longest:g} m")
+        free, tries = free or tries > TRIES, tries % (TRIES + 1)
         start = int(rng.choice(lanes, p=weight / weight.sum()))
         s = float(rng.uniform(MARGIN, tables.length[start] - MARGIN))
         end = _wander(tables, rng, start, s, float(rng.uniform(shortest, longest)))
@@ -105,11 +112,11 @@ def named_routes(
         if key in seen:
             continue
         route = router.route(_pose(tables, start, s), _pose(tables, *end))
-        if not shortest <= route.length <= longest:
+        if not shortest <= route.length <= longest or not (free or governed[route.lanes].any()):
             continue
         seen.add(key)
         tries = 0
-        found.append(NamedRoute(f"{town}-{split}-{seed}-{len(found):03d}", town, split, route))
+        found.append(NamedRoute(f"{town}-{split}-{seed}-{passing[:1]}{len(found):03d}", town, split, route))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,14 @@ from sim.roads.network import RoadNetwork
 
 @dataclass(frozen=True)
 class Assignment:
-    """One episode to be. route: number of the town's route of the split. seed: of its traffic, noise and scenario."""
+    """One episode to be. route: number of the town's route of the split that comes through `passing`, "" for any.
+    seed: of its traffic, noise and scenario."""
 
     index: int
     split: Split
     town: str
     route: int
+    passing: str
     weather: str
     density: float
     scenario: str
@@ -29,7 +32,7 @@ class Assignment:
 def agenda(config: RecordConfig) -> list[Assignment]:
     """All episodes in their order."""
     found: list[Assignment] = []
-    rng = np.random.default_rng([config.seed, 1])
+    rng, ways = np.random.default_rng([config.seed, 1]), np.random.default_rng([config.seed, 3])
     for split in SPLITS:
         towns = config.test_towns if split == "test" else config.towns
         count = getattr(config, split)
@@ -37,22 +40,26 @@ def agenda(config: RecordConfig) -> list[Assignment]:
         weathers = _weathers(config.weathers, len(towns), count, rng)
         densities = _dealt(list(config.traffic.densities), count, rng)
         scenarios = _dealt(list(config.scenarios), count, rng)
-        used = dict.fromkeys(towns, 0)
+        wished = [""] if split == "test" else list(config.passing)
+        passing = {town: _dealt(wished, -(-count // len(towns)), ways) for town in towns}
+        used: Counter[tuple[str, str]] = Counter()
         for k in range(count):
             town = towns[k % len(towns)]
+            way = passing[town][k // len(towns)]
             found.append(
                 Assignment(
                     len(found),
                     split,
                     town,
-                    used[town],
+                    used[town, way],
+                    way,
                     weathers[k],
                     float(densities[k]),
                     scenarios[k],
                     int(rng.integers(1, 2**31 - 1)),
                 )
             )
-            used[town] += 1
+            used[town, way] += 1
     return found
 
 
@@ -87,7 +94,9 @@ def route_of(
     Raises UserError where the town has too few.
     """
     number, seed = (assignment.route, config.seed) if candidate is None else (candidate, assignment.seed)
-    routes = named_routes(network, assignment.split, number + 1, seed, config.shortest, config.longest)
+    routes = named_routes(
+        network, assignment.split, number + 1, seed, config.shortest, config.longest, assignment.passing
+    )
     if routes[-1].town != assignment.town.split("/")[-1]:
         raise UserError(f"the server calls the town {routes[-1].town}, the config {assignment.town}")
     return routes[-1]

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from contracts import UserError
+from sim.driving.routes import CONTROLS
 from sim.recorder.schema import CameraInfo, LidarInfo
 from sim.sensors.weather import Weather
 
 OUTPUTS = ("rgb", "semantic", "instance", "depth")
 DRIVERS = ("expert", "traffic_manager")
+PASSING = ("", *CONTROLS)
 SCENARIOS = (
     "cut_in", "hard_brake", "pedestrian", "red_light_runner", "unprotected_turn", "obstacle", "merging",
 )  # fmt: skip
@@ -141,6 +143,12 @@ class RecordConfig:
     """Dealt out in turn over the episodes of a split."""
     scenarios: tuple[str, ...] = ("", "", *SCENARIOS)
     """Dealt out in turn; "" is plain traffic."""
+    passing: tuple[str, ...] = ("",)
+    """Dealt out in turn over a town's episodes to train and validate with: what their routes come through, of `light`,
+    `stop` and `yield`, as far as the town has such routes; "" for any."""
+    idle: float = 0.0
+    """Longest time, seconds, for which an episode's town is empty first, drawn for each: so its lights are somewhere in
+    their cycles. Ours begin alike whenever a town is loaded."""
     traffic: TrafficConfig = field(default_factory=TrafficConfig)
     cameras: dict[str, CameraConfig] = field(default_factory=lambda: {"front": CameraConfig()})
     lidar: LidarConfig = field(default_factory=LidarConfig)
@@ -179,6 +187,11 @@ class RecordConfig:
         for name in self.scenarios:
             if name and name not in SCENARIOS:
                 raise UserError(f"record: scenario '{name}' is none of {', '.join(SCENARIOS)}")
+        for name in self.passing:
+            if name not in PASSING:
+                raise UserError(f"record: passing '{name}' is none of {', '.join(CONTROLS)}")
+        if not self.passing or not 0 <= self.idle <= 600:
+            raise UserError("record: 'passing' must not be empty, idle 0..600 seconds")
         for name in self.cameras:
             if not name.replace("_", "").isalnum():
                 raise UserError(f"record: a camera's name has letters, digits and '_' only, not '{name}'")

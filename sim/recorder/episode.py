@@ -113,6 +113,9 @@ class Stage:
         sim, config = self.sim, self.config
         sim.load(assignment.town)
         sim.world.set_weather(weather_of(assignment.weather))
+        idle = np.random.default_rng([assignment.seed, 5]).integers(round(config.idle / DELTA) + 1)
+        for _ in range(int(idle)):
+            sim.tick()
         self.network = network_of(sim.map.to_opendrive(), sim.map.name.split("/")[-1])
         self.route = route_of(config, self.network, assignment, candidate)
         x, y, z, yaw = self.route.start

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from contracts import UserError
-from sim.driving.routes import LENGTHS, SPLITS, named_routes
+from sim.driving.routes import CONTROLS, LENGTHS, SPLITS, named_routes
 from sim.roads import load, towns
 
 
@@ -38,3 +38,17 @@ def test_impossible_wishes_are_refused() -> None:
         named_routes(network, "train", 5, shortest=9e4, longest=9.0001e4)
     with pytest.raises(UserError, match="'dev' is none of"):
         named_routes(network, "dev", 5)  # type: ignore[arg-type]
+
+
+def test_routes_come_through_what_is_wished() -> None:
+    network = load("Gridley")
+    for passing in ("light", "stop"):
+        governed = network.lane_tables().control == CONTROLS[passing]
+        routes = named_routes(network, "train", 12, shortest=100.0, longest=220.0, passing=passing)
+        assert all(governed[named.route.lanes].any() for named in routes)
+        assert {named.name.split("-")[-1][0] for named in routes} == {passing[0]}
+    few = named_routes(load("Marlin"), "validation", 3, shortest=100.0, longest=220.0, passing="stop")
+    governed = load("Marlin").lane_tables().control == CONTROLS["stop"]
+    assert [bool(governed[named.route.lanes].any()) for named in few] == [True, False, False]  # it has no more
+    assert not (network.lane_tables().control == CONTROLS["yield"]).any()
+    assert len(named_routes(network, "train", 3, passing="yield")) == 3

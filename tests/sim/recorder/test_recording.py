@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,19 @@ def test_the_agenda_follows_from_the_config():
     assert one != agenda(RecordConfig(train=12, validation=3, test=2, seed=6))
     assert {a.town for a in one if a.split == "test"} == {"Marlin"}
     assert len({(a.town, a.split, a.route) for a in one}) == len(one)
+    assert {a.passing for a in one} == {""}
+    ways = agenda(RecordConfig(train=12, validation=3, test=2, seed=5, passing=("stop", "light", "")))
+    for town in config.towns:
+        assert sorted(a.passing for a in ways if a.split == "train" and a.town == town) == [
+            "",
+            "",
+            "light",
+            "light",
+            "stop",
+            "stop",
+        ]
+    assert [replace(a, passing="", route=0) for a in ways] == [replace(a, route=0) for a in one]  # all else stays
+    assert len({(a.town, a.split, a.passing, a.route) for a in ways}) == len(ways)
     many = agenda(RecordConfig(train=40, validation=10, test=20, test_towns=("Marlin", "Town09")))
     for split, each in (("train", 4), ("validation", 1), ("test", 2)):
         mine = [a for a in many if a.split == split]
@@ -163,6 +177,8 @@ BAD = {
     "--scenarios [flood]": "flood",
     "--cameras.front.fov 500": "fov",
     "--weathers [Snow]": "Snow",
+    "--passing [bridge]": "bridge",
+    "--idle -1": "idle",
     "--test_towns [Alder]": "Alder",
     "--fps 7": "fps",
     "--port 2000 --workers 2": "workers",
