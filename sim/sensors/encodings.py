@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +43,4 @@ def encode_normal(normal: F32) -> NDArray[np.uint8]:
 
 def encode_rgb(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """[H, W, 4] BGRA."""
-    out = np.full((*rgb.shape[:2], 4), 255, np.uint8)
-    out[..., :3] = rgb[..., ::-1]
-    return out
+    return cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGRA).astype(np.uint8, copy=False)

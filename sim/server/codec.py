@@ -46,7 +46,7 @@ class RequestReader:
             max_ext_len=0,
         )
 
-    def feed(self, data: bytes) -> Iterator[Request]:
+    def feed(self, data: bytes | memoryview) -> Iterator[Request]:
         """Yield each request that `data` completes."""
         try:
             self._unpacker.feed(data)

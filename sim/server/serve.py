@@ -29,18 +29,21 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds that a tick is held back without an answer; clients' time-outs begin at some 2 s."""
+TAKEN_AT_ONCE = 1 << 16
+"""Bytes read from a client in one go."""
 MAX_WAITING = 1000
 """Calls taken from one client while its tick is held back."""
 MAX_UNSENT = 64 << 20
 """Bytes of replies that wait for a client that does not read; then it is dropped."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client's calls, served in the order in which they came."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._reader = codec.RequestReader()
+        self._taken = memoryview(bytearray(TAKEN_AT_ONCE))  # asyncio would allocate 256 KiB for every few bytes
         self._waiting: deque[codec.Request] = deque()
         self._transport: asyncio.Transport | None = None
         self._held_since: float | None = None
@@ -60,10 +63,14 @@ class Connection(asyncio.Protocol):
         self.host = str(peer[0]) if peer else "?"
         self._server.connections.add(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        return self._taken
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Serve what is complete."""
         try:
-            for request in self._reader.feed(data):
+            for request in self._reader.feed(self._taken[:nbytes]):
                 self._waiting.append(request)
         except WireError as error:
             self.work()

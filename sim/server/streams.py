@@ -126,8 +126,7 @@ class Streams:
         subscribers = self._subscribers.get(stream)
         if not subscribers and stream != WORLD:
             return
-        body = b"".join(parts)
-        frame = U32.pack(len(body)) + body
+        frame = b"".join((U32.pack(sum(map(len, parts))), *parts))
         if stream == WORLD:
             self.last_snapshot = frame
         for subscription in subscribers or ():
