@@ -113,7 +113,6 @@ def _fit(
             trainer.fit(module, stream, ckpt_path=path, weights_only=True)
             if trainer.interrupted:
                 raise KeyboardInterrupt
-            watch.end(trainer, module)
             state = "stopped" if watch.stopped else "finished"
         except SystemExit:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from None

@@ -162,12 +162,13 @@ class Watch(lightning.Callback):
         if ended or self.stopped:
             trainer.should_stop = True
 
-    def end(self, trainer: lightning.Trainer, module: Module) -> None:
-        """The last validation and checkpoint."""
-        if not finite(module):
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The last validation and checkpoint, before Lightning takes the weights from their device."""
+        assert isinstance(pl_module, Module)
+        if not finite(pl_module):
             raise Diverged("a parameter is not finite")
         if not self.stopped:
-            self.validate(trainer, module)
+            self.validate(trainer, pl_module)
         self.write_telemetry()
         self.save(trainer)
 

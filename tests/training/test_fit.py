@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from toy import Points, config, train
@@ -90,6 +91,38 @@ def test_a_killed_run_goes_on_to_the_last_bit(tmp_path: Path) -> None:
     rest, _ = train(tmp_path / "part", resume=True, steps=400, checkpoint_every=20, workers=1)
     assert rest.final_weights == whole.final_weights
     assert rows(tmp_path / "part" / "clip_toy.csv") == rows(tmp_path / "whole" / "clip_toy.csv")
+
+
+def test_nothing_needs_the_weights_once_lightning_has_taken_them_from_their_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = train(tmp_path / "whole", steps=10)  # its last validation is not one of every fourth step
+
+    def teardown(strategy: SingleDeviceStrategy) -> None:
+        super(SingleDeviceStrategy, strategy).teardown()
+        for parameter in strategy.model.parameters():
+            parameter.data = parameter.data.double()
+
+    monkeypatch.setattr(SingleDeviceStrategy, "teardown", teardown)
+    torn, net = train(tmp_path / "torn", steps=10)
+    assert next(net.parameters()).dtype == torch.float64
+    assert (torn.state, torn.last) == ("finished", whole.last)
+    kept = [training.load_weights(result.checkpoint) for result in (whole, torn)]
+    assert all(torch.equal(value, kept[1][name]) for name, value in kept[0].items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("precision", ["32", "16-mixed", "bf16-mixed"])
+def test_on_a_gpu_a_stopped_run_goes_on(precision: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"accelerator": "gpu", "precision": precision, "steps": 60, "ema": 0.9}
+    whole, _ = train(tmp_path / "whole", **options)
+    asked = iter([False] * 30 + [True])
+    part, _ = train(tmp_path / "part", stop=lambda: next(asked), **options)
+    assert (part.state, part.step) == ("stopped", 31)
+    rest, _ = train(tmp_path / "part", resume=True, **options)
+    assert (rest.state, rest.step) == ("finished", 60)
+    assert rest.last["error"] == pytest.approx(whole.last["error"], rel=0.05)
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
