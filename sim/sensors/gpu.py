@@ -100,7 +100,7 @@ def launch(kernel: Any, shape: tuple[int, ...], arguments: tuple[Any, ...]) -> N
     kernel[blocks, BLOCK](rows, columns, arguments)
 
 
-warnings.filterwarnings("ignore", "Grid size")  # numba-cuda's advice: a picture of quarter size has few blocks
+warnings.filterwarnings("ignore", ".*Grid size")  # numba-cuda's advice: a picture of quarter size has few blocks
 
 
 def check() -> None:
