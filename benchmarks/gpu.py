@@ -6,7 +6,8 @@ Needs a CUDA device and `pip install 'throttle-drive[cuda]'`. In each weather bo
 triangles. Differences are in levels of 255; `shade` is the shading kernel alone (CUDA events; on the processor the
 clock), `paint` the whole way from rasterised triangles to bytes in the host's memory, with all transfers, `render` a
 picture with semantic, instance and depth, where the processor rasterises for both. Medians in milliseconds, first calls
-left out. --threads: processor threads, one run for each number. --out: folder for the pictures of both.
+left out. --threads: processor threads to time, one column group for each number (none: the GPU alone). --out: folder
+for the pictures of both.
 """
 
 from __future__ import annotations
@@ -103,11 +104,11 @@ def compare(a: Any, b: Any) -> str:
 
 
 def main() -> None:
-    """Print differences, then a table of times."""
+    """Print differences and times, picture by picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--town", default="Alder")
     parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--threads", type=int, nargs="+", default=[numba.config.NUMBA_NUM_THREADS])
+    parser.add_argument("--threads", type=int, nargs="*", default=[numba.config.NUMBA_NUM_THREADS])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     gpu.check()
@@ -127,7 +128,8 @@ def main() -> None:
     print(f"{name.decode() if isinstance(name, bytes) else name}; {os.cpu_count()} cores, {platform.processor()}; "
           f"Python {platform.python_version()}, numba {numba.__version__}; {options.town} built in "
           f"{time.perf_counter() - began:.0f} s", flush=True)  # fmt: skip
-    rows = []
+    heads = ["gpu shade", "gpu kernels", "gpu paint", "gpu render"]
+    heads += [f"cpu {what} ({n})" for n in options.threads for what in ("shade", "paint", "render")]
     for weather_name in WEATHERS:
         weather = Weather.named(weather_name)
         for width, height in SIZES:
@@ -154,16 +156,11 @@ def main() -> None:
             row.append(median(lambda: render(device), options.repeats))
             for threads in options.threads:
                 numba.set_num_threads(threads)
-                row.append(shade_on_host(on_host, given, options.repeats // 3))
-                row.append(median(lambda given=given: on_host.paint(*given), options.repeats // 3))  # type: ignore[misc]
-                row.append(median(lambda: render(host), options.repeats // 3))
+                row.append(shade_on_host(on_host, given, max(3, options.repeats // 6)))
+                row.append(median(lambda given=given: on_host.paint(*given), max(3, options.repeats // 6)))  # type: ignore[misc]
+                row.append(median(lambda: render(host), max(3, options.repeats // 6)))
             numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
-            rows.append((f"{weather_name}, {width} x {height}", row))
-    heads = ["gpu shade", "gpu kernels", "gpu paint", "gpu render"]
-    heads += [f"cpu {what} ({n})" for n in options.threads for what in ("shade", "paint", "render")]
-    print(f"{'ms, median':28}" + "".join(f"{head:>17}" for head in heads))
-    for label, row in rows:
-        print(f"{label:28}" + "".join(f"{value:17.2f}" for value in row))
+            print("    ms: " + "; ".join(f"{head} {value:.2f}" for head, value in zip(heads, row)), flush=True)
 
 
 if __name__ == "__main__":
