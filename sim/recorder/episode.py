@@ -89,9 +89,6 @@ class Stage:
         self.posts = posts_of(sim, self.view.network)
         self.tracks = Tracks()
         self.rig = Rig(sim, self.ego, config, config.ticks * config.image_every * DELTA, DELTA, exact)
-        if config.sensors():
-            # our server makes the scene that a ray or a picture needs: a client waits for a ray, but spins for a tick
-            sim.world.cast_ray(carla.Location(), carla.Location(z=1.0))
         self.cameras = {name: camera.info() for name, camera in config.cameras.items()}
         self.about = {"town": assignment.town, "weather": assignment.weather}
 

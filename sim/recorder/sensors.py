@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -34,7 +35,7 @@ class Rig:
         self._arrived = threading.Condition()
         self._frames: dict[int, dict[str, Any]] = {}
         self._sensors: dict[str, Any] = {}
-        self._config = config
+        self._sim, self._config = sim, config
         tick = {"sensor_tick": f"{period:.6f}"} if steady else {}
         for name, camera in config.cameras.items():
             place = carla.Transform(
@@ -56,6 +57,10 @@ class Rig:
     def listen(self) -> None:
         """Measurements are sent from the next tick on."""
         self.listening = True
+        if self._sensors:
+            # our server makes the town's scene first: a client waits for a ray, but spins while a tick is held back
+            with suppress(RuntimeError):
+                self._sim.world.cast_ray(carla.Location(), carla.Location(z=1.0))
         for name, sensor in self._sensors.items():
             sensor.listen(lambda data, name=name: self._take(name, data))
 
