@@ -174,40 +174,44 @@ def together(work: Callable[..., None], config: RecordConfig, folder: Path, crew
         process.start()
     for _ in team:
         gate.ready.acquire()
-    before = processor_time()
+    before = processor_time()[0]
     gate.go.set()
     found = [gate.found.get() for _ in team]
     for process in team:
         process.join()
-    used = (processor_time() - before) / sum(pictures for pictures, _ in found)
+    used = (processor_time()[0] - before) / sum(pictures for pictures, _ in found)
     return sum(pictures / seconds for pictures, seconds in found), used
 
 
-def processor_time() -> float:
-    """Seconds that all processes below this one have used, those that ended included."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    total, parents, used = ended.ru_utime + ended.ru_stime, {}, {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
+def processor_time() -> list[float]:
+    """Seconds that all processes below this one have used, those that ended included; the servers among them; the first
+    threads of the others (Python, and CARLA's pedestrians)."""
+    ended, parents, used = resource.getrusage(resource.RUSAGE_CHILDREN), {}, {}
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            fields = entry.read_text().rsplit(")", 1)[1].split()
+            whole, first = (
+                (entry / name).read_text().rsplit(")", 1)[1].split() for name in ("stat", f"task/{entry.name}/stat")
+            )
+            server = "sim.recorder.hosted" in (entry / "cmdline").read_text()
         except OSError:  # it has ended meanwhile
             continue
-        number = int(entry.parent.name)
-        parents[number] = int(fields[1])
-        used[number] = sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+        all_, own = (sum(map(int, part)) / os.sysconf("SC_CLK_TCK") for part in (whole[11:15], first[11:13]))
+        parents[int(entry.name)] = int(whole[1])
+        used[int(entry.name)] = [all_, all_ if server else 0.0, 0.0 if server else own]
     below = {os.getpid()}
     while more := {number for number, parent in parents.items() if parent in below} - below:
         below |= more
-    return total + sum(used.get(number, 0.0) for number in below - {os.getpid()})
+    every = [[ended.ru_utime + ended.ru_stime, 0.0, 0.0], *(used[n] for n in below - {os.getpid()} if n in used)]
+    return [sum(column) for column in zip(*every)]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """speed: pictures a second, processor: processor seconds a picture, while all workers were at it. size: bytes a
+    """speed: pictures a second, processor: `processor_time` a picture, while all workers were at it. size: bytes a
     picture. seconds: of the whole recording. score: mean driving score of the episodes."""
 
     speed: float
-    processor: float
+    processor: list[float]
     size: float
     seconds: float
     rows: int
@@ -217,7 +221,7 @@ class Recorded:
 def record(config: RecordConfig, folder: Path, crew: int) -> Recorded:
     """Record a dataset."""
     recording = Recording(folder, config, Where(workers=crew))
-    marks: list[tuple[float, float, int]] = []
+    marks: list[tuple[float, list[float], int]] = []
 
     def look(state: State) -> None:
         images = sum(state.images.values())
@@ -235,7 +239,7 @@ def record(config: RecordConfig, folder: Path, crew: int) -> Recorded:
     episodes = Dataset(folder).episodes
     (start, before, first), (end, after, last) = marks
     return Recorded(
-        (last - first) / (end - start), (after - before) / (last - first),
+        (last - first) / (end - start), [(b - a) / (last - first) for a, b in zip(before, after)],
         sum(entry["size"] for entry in hashes.values()) / total, seconds, sum(e["rows"] for e in episodes),
         sum(e["driving_score"] for e in episodes) / len(episodes),
     )  # fmt: skip
@@ -261,9 +265,12 @@ def main() -> None:
             shutil.rmtree(folder, ignore_errors=True)
         print(f"{config.fps / every:g} pictures a second")
         print("                  pictures/s   ms of processor a picture")
-        print(f"  recording          {found.speed:7.1f}   {1000 * found.processor:7.0f}")
+        work_all, servers, first = (1000 * part for part in found.processor)
+        print(f"  recording          {found.speed:7.1f}   {work_all:7.0f}")
+        print(f"    of it servers {servers:.0f}, Python and pedestrians {first:.0f}", end=", ")
+        print(f"CARLA's other threads {work_all - servers - first:.0f}")
         for name, (speed, used) in {"server alone": served, "renderer alone": drawn}.items():
-            share, work = f"{100 * found.speed / speed:.0f}%", f"{100 * used / found.processor:.0f}%"
+            share, work = f"{100 * found.speed / speed:.0f}%", f"{100 * used / found.processor[0]:.0f}%"
             print(f"  {name:14s}     {speed:7.1f}   {1000 * used:7.0f}   share {share}, {work} by processor time")
         size = found.size / 1000
         print(f"  {found.speed * every:.1f} rows/s; {size:.1f} kB a picture with labels, depth, lidar and rows")

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import yaml
 from wandb.proto.wandb_internal_pb2 import Record
 
 from contracts import UserError
-from sim.recorder.agenda import agenda
 from sim.recorder.check import problems
 from sim.recorder.config import LidarConfig, RecordConfig, TrafficConfig
 from sim.recorder.hosted import HostedServer
@@ -119,7 +117,6 @@ def test_a_server_of_somebody_else_is_left_as_it_was(tmp_path):
 
 PAUSES = """
 import sys, time
-from sim.client import ClientConfig, connect
 with connect(ClientConfig(port=int(sys.argv[1]), town="Alder", manager_port=9900, timeout=60)) as sim:
     manager = sim.traffic_manager(1)
     for place in sim.map.get_spawn_points()[:3]:
@@ -142,34 +139,6 @@ def test_a_pause_between_ticks_is_no_stall_of_the_traffic_manager(tmp_path):
     finally:
         server.stop()
     assert "waking" not in (tmp_path / "server-0.log").read_text()
-
-
-def test_the_agenda_follows_from_the_config():
-    config = RecordConfig(train=12, validation=3, test=2, seed=5)
-    one = agenda(config)
-    assert one == agenda(config)
-    assert one != agenda(RecordConfig(train=12, validation=3, test=2, seed=6))
-    assert {a.town for a in one if a.split == "test"} == {"Marlin"}
-    assert len({(a.town, a.split, a.route) for a in one}) == len(one)
-    assert {a.passing for a in one} == {""}
-    ways = agenda(RecordConfig(train=12, validation=3, test=2, seed=5, passing=("stop", "light", "")))
-    for town in config.towns:
-        assert sorted(a.passing for a in ways if a.split == "train" and a.town == town) == [
-            "",
-            "",
-            "light",
-            "light",
-            "stop",
-            "stop",
-        ]
-    assert [replace(a, passing="", route=0) for a in ways] == [replace(a, route=0) for a in one]  # all else stays
-    assert len({(a.town, a.split, a.passing, a.route) for a in ways}) == len(ways)
-    many = agenda(RecordConfig(train=40, validation=10, test=20, test_towns=("Marlin", "Town09")))
-    for split, each in (("train", 4), ("validation", 1), ("test", 2)):
-        mine = [a for a in many if a.split == split]
-        assert {w: sum(a.weather == w for a in mine) for w in config.weathers} == dict.fromkeys(config.weathers, each)
-        for town in {a.town for a in mine} if split != "validation" else ():
-            assert len({a.weather for a in mine if a.town == town}) == len(config.weathers)
 
 
 BAD = {
