@@ -42,6 +42,8 @@ from sim.driving.plans import Plans
 
 BRAKE, HARDEST = 4.0, 8.0
 """m/s^2 of b in the formula, and the hardest deceleration asked for."""
+YELLOW = 2.7
+"""m/s^2: a yellow light is obeyed by who can stop so."""
 REACT = 0.4
 """Seconds of T in the formula: a moment of the plan, and until the brake bites."""
 BEFORE_LINE, KEEP, CLEAR = 0.3, 0.8, 2.5
@@ -134,31 +136,31 @@ def _covered(points, thing, side, t):
 
 
 @part
-def _still_stops(gap, pace):
-    """m/s from which the ego can brake behind what moves at `pace` in `gap` metres."""
+def _still_stops(gap, pace, brake):
+    """m/s from which the ego can brake with `brake` m/s^2 behind what moves at `pace` in `gap` metres."""
     if gap <= 0.0:
         return 0.0
-    return max(math.sqrt((BRAKE * REACT) ** 2 + pace * pace + 2.0 * BRAKE * gap) - BRAKE * REACT, 0.0)
+    return max(math.sqrt((brake * REACT) ** 2 + pace * pace + 2.0 * brake * gap) - brake * REACT, 0.0)
 
 
 @part
-def _play(wanted, speed, half, line, low, high, pace, role, hold, place, chosen):
+def _play(wanted, speed, half, line, ease, low, high, pace, role, hold, place, chosen):
     """Play the plan: writes the ego's place [MOMENTS + 1] and the speeds [SPEED_STEPS] that may be driven.
 
-    line: metres to the place where the bumper has to stop. role: of each object. hold: where the ego waits for it, and
-    until which moment.
+    line: metres to the place where the bumper has to stop, with `ease` m/s^2. role: of each object. hold: where the
+    ego waits for it, and until which moment.
     """
     u, v = 0.0, speed
     place[0] = u
     for t in range(MOMENTS):
         new = wanted[min(t, SPEED_STEPS - 1)]
         if line < NOWHERE:
-            new = min(new, _still_stops(line - u - half, 0.0))
+            new = min(new, _still_stops(line - u - half, 0.0, ease))
         for j in range(len(role)):
             if role[j] == LED_BY and high[j, t] > low[j, t]:
-                new = min(new, _still_stops(low[j, t] - u - half - KEEP, max(pace[j], 0.0)))
+                new = min(new, _still_stops(low[j, t] - u - half - KEEP, max(pace[j], 0.0), BRAKE))
             elif role[j] == YIELDED_TO and hold[j, 1] >= t:
-                new = min(new, _still_stops(hold[j, 0] - u - half - CLEAR, 0.0))
+                new = min(new, _still_stops(hold[j, 0] - u - half - CLEAR, 0.0, BRAKE))
         new = max(new, v - HARDEST * SPEED_PERIOD, 0.0)
         if t < SPEED_STEPS:
             chosen[t] = min(new, wanted[t])
@@ -194,7 +196,9 @@ def _check(
         line, rest = NOWHERE, rules[b, STOP_DISTANCE] - half
         needed = v * v / (2.0 * max(rest, 0.1))
         stops = (light[b] == _RED or rules[b, STOP_SIGN] > 0.5) and needed < HARDEST
-        if lines and (stops or (light[b] == _YELLOW and needed < BRAKE)):
+        eases = light[b] == _YELLOW and needed < YELLOW
+        ease = YELLOW if eases else BRAKE
+        if lines and (stops or eases):
             line = rules[b, STOP_DISTANCE] - BEFORE_LINE
         _way(path[b], route[b], points)
         for j in range(count):
@@ -214,7 +218,7 @@ def _check(
                 role[j] = LED_BY if leaders and low[j, 0] > half - ALONGSIDE else AWAY
             elif crossers and (angle < CROSSES or kind[b, j] == _PEDESTRIAN):
                 role[j] = MAY_CROSS
-        _play(speed[b], v, half, line, low, high, pace, role, hold, place, chosen)
+        _play(speed[b], v, half, line, ease, low, high, pace, role, hold, place, chosen)
         for _ in range(3):
             found = False
             for j in range(count):
@@ -228,5 +232,5 @@ def _check(
                         role[j], found = YIELDED_TO, True
             if not found:
                 break
-            _play(speed[b], v, half, line, low, high, pace, role, hold, place, chosen)
+            _play(speed[b], v, half, line, ease, low, high, pace, role, hold, place, chosen)
         speed[b] = chosen

@@ -66,7 +66,7 @@ def drive(speed: float, things: list[Thing], seconds: float = 6.0, **rules: Any)
 
 @pytest.mark.parametrize("rules", [{"light": LightState.RED}, {"sign": True}, {"light": LightState.YELLOW}])
 def test_who_would_cross_a_line_stops_at_it(rules: dict[str, Any]) -> None:
-    gone, last, hardest = drive(10.0, [], stop=40.0, **rules)
+    gone, last, hardest = drive(10.0, [], seconds=9.0, stop=40.0, **rules)
     assert 37.0 < gone + 2.0 < 40.0
     assert last < 0.05
     assert hardest < 5.0
@@ -74,7 +74,7 @@ def test_who_would_cross_a_line_stops_at_it(rules: dict[str, Any]) -> None:
 
 def test_lines_that_need_not_be_stopped_at_are_passed() -> None:
     assert kept(10.0, [], stop=12.0, light=LightState.GREEN)
-    assert kept(10.0, [], stop=14.0, light=LightState.YELLOW)  # more than 4 m/s^2 would be needed
+    assert kept(10.0, [], stop=18.0, light=LightState.YELLOW)  # 3.1 m/s^2 would be needed
     assert kept(10.0, [], stop=7.0, light=LightState.RED)  # too late: to stand in the junction is worse
     assert kept(10.0, [], stop=59.0, light=LightState.RED)  # still far
     assert kept(10.0, [], ("leaders", "crossers"), stop=12.0, light=LightState.RED)
