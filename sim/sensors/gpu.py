@@ -21,12 +21,12 @@ from contracts import UserError
 from sim.sensors import post
 from sim.sensors.colour import Canvas, Curves, Moment, Picture, passing, standing
 from sim.sensors.jit import on_device
-from sim.sensors.occlusion import occlude_pixel, occlusion_pattern, smooth_pixel
+from sim.sensors.occlusion import occlude_span, occlusion_pattern, smooth_pixel
 from sim.sensors.parts import Moving
 from sim.sensors.raster import Raster
 from sim.sensors.reflections import reflect_pixel
 from sim.sensors.scene.town import Scene
-from sim.sensors.shade import shade_pixel
+from sim.sensors.shade import shade_span
 from sim.sensors.surface import FACT
 
 BLOCK = (8, 16)
@@ -48,7 +48,7 @@ def _each_pixel(function: Any) -> Any:
     return kernel
 
 
-_shade_pixel = on_device(shade_pixel)
+_shade_span, _occlude_span = on_device(shade_span), on_device(occlude_span)
 _quarter, _glow_at, _develop_pixel = on_device(post.quarter), on_device(post.glow_at), on_device(post.develop_pixel)
 
 
@@ -64,9 +64,15 @@ def shade(rows, columns, arguments):
         mean_x = cuda.local.array(4, np.float32)
         mean_y = cuda.local.array(4, np.float32)
         fact = cuda.local.array(FACT, np.float32)
-        nothing = np.int32(-1)
-        _shade_pixel(y, x, nothing, nothing, nothing, nothing, which, group, who, count, mean_x, mean_y, fact,
-                     *arguments)  # fmt: skip
+        _shade_span(y, x, x + 1, which, group, who, count, mean_x, mean_y, fact, *arguments)
+
+
+@cuda.jit
+def occlude(rows, columns, arguments):
+    """See sim.sensors.occlusion; `arguments` are those of its `occlude`."""
+    x, y = cuda.grid(2)
+    if y < rows and x < columns:
+        _occlude_span(y, x, x + 1, *arguments)
 
 
 @cuda.jit
@@ -84,7 +90,7 @@ def develop(rows, columns, arguments):
         _develop_pixel(y, x, glow, 0, 1, fu, radiance, env, cam, up, exposure, curve, seed, grain, out)
 
 
-occlude, smooth_occlusion = _each_pixel(occlude_pixel), _each_pixel(smooth_pixel)
+smooth_occlusion = _each_pixel(smooth_pixel)
 highlights, blur = _each_pixel(post.highlight_pixel), _each_pixel(post.blur_pixel)
 reflect = _each_pixel(reflect_pixel)
 

@@ -28,8 +28,8 @@ def occlusion_pattern() -> NDArray[np.float32]:
 
 
 @single(forceinline=True, **INNER)
-def occlude_pixel(yy, xx, inverse, ids, cam, pattern, out):
-    """One pixel of `occlude`."""
+def occlude_span(yy, first, last, inverse, ids, cam, pattern, out):
+    """Pixels first .. last - 1 of row yy of `occlude`."""
     fx = cam[3]
     fy = cam[4]
     # a sample's place on the plane one metre away: a times its number plus b
@@ -38,51 +38,55 @@ def occlude_pixel(yy, xx, inverse, ids, cam, pattern, out):
     bx = (0.25 - cam[5]) / fx
     by = (0.25 - cam[6]) / fy
     reach = f32(0.9)
-    sy = yy * 4 + 1
-    sx = xx * 4 + 1
-    out[yy, xx] = 1.0
-    if ids[sy, sx] < 0:
-        return
-    zc = inverse[sy, sx]
-    z = 1.0 / zc
-    pixels = min(60.0, fx * reach / z * 2.0)
-    if z > 70.0 or pixels < 2.0:
-        return
-    px = (f32(sx) * ax + bx) * z
-    py = (f32(sy) * ay + by) * z
-    # plane of the surface from the nearer neighbours in each direction: 1/z = a X/Z + b Y/Z + c
-    zl = inverse[sy, max(sx - 2, 0)]
-    zr = inverse[sy, min(sx + 2, ids.shape[1] - 1)]
-    zu = inverse[max(sy - 2, 0), sx]
-    zd = inverse[min(sy + 2, ids.shape[0] - 1), sx]
-    a = ((zr - zc) if abs(zr - zc) < abs(zc - zl) else (zc - zl)) * fx
-    b = ((zd - zc) if abs(zd - zc) < abs(zc - zu) else (zc - zu)) * fy
-    c = zc - a * (px / z) - b * (py / z)
-    k = 1.0 / math.sqrt(a * a + b * b + c * c + 1e-20)
-    nx = -a * k
-    ny = -b * k
-    nz = -c * k
-    dark = f32(0.0)
-    turn = ((xx & 3) * 4 + (yy & 3) * 7) & 15
-    for s in range(pattern.shape[1]):
-        qx = sx + int(pixels * pattern[turn, s, 0])
-        qy = sy + int(pixels * pattern[turn, s, 1])
-        if qx < 0 or qy < 0 or qx >= ids.shape[1] or qy >= ids.shape[0]:
+    for xx in range(first, last):
+        sy = yy * 4 + 1
+        sx = xx * 4 + 1
+        out[yy, xx] = 1.0
+        # unsigned indices spare the check for negative ones
+        row = np.uint32(sy)
+        column = np.uint32(sx)
+        if ids[row, column] < 0:
             continue
-        other = inverse[np.uint32(qy), np.uint32(qx)]
-        if other <= 0.0:
+        zc = inverse[row, column]
+        z = 1.0 / zc
+        pixels = min(60.0, fx * reach / z * 2.0)
+        if z > 70.0 or pixels < 2.0:
             continue
-        z2 = 1.0 / other
-        dz = z2 - z
-        if abs(dz) > 2.0 * reach:
-            continue
-        dx = (f32(qx) * ax + bx) * z2 - px
-        dy = (f32(qy) * ay + by) * z2 - py
-        d2 = dx * dx + dy * dy + dz * dz
-        rise = dx * nx + dy * ny + dz * nz - 0.02 - 0.002 * z
-        if rise > 0.0 and d2 < 4.0 * reach * reach:
-            dark += rise / math.sqrt(d2 + 1e-6) * (1.0 - d2 / (4.0 * reach * reach))
-    out[yy, xx] = max(0.15, 1.0 - dark / f32(pattern.shape[1]) * 1.7)
+        px = (f32(sx) * ax + bx) * z
+        py = (f32(sy) * ay + by) * z
+        # plane of the surface from the nearer neighbours in each direction: 1/z = a X/Z + b Y/Z + c
+        zl = inverse[row, np.uint32(max(sx - 2, 0))]
+        zr = inverse[row, np.uint32(min(sx + 2, ids.shape[1] - 1))]
+        zu = inverse[np.uint32(max(sy - 2, 0)), column]
+        zd = inverse[np.uint32(min(sy + 2, ids.shape[0] - 1)), column]
+        a = ((zr - zc) if abs(zr - zc) < abs(zc - zl) else (zc - zl)) * fx
+        b = ((zd - zc) if abs(zd - zc) < abs(zc - zu) else (zc - zu)) * fy
+        c = zc - a * (px / z) - b * (py / z)
+        k = 1.0 / math.sqrt(a * a + b * b + c * c + 1e-20)
+        nx = -a * k
+        ny = -b * k
+        nz = -c * k
+        dark = f32(0.0)
+        turn = ((xx & 3) * 4 + (yy & 3) * 7) & 15
+        for s in range(pattern.shape[1]):
+            qx = sx + int(pixels * pattern[turn, s, 0])
+            qy = sy + int(pixels * pattern[turn, s, 1])
+            if qx < 0 or qy < 0 or qx >= ids.shape[1] or qy >= ids.shape[0]:
+                continue
+            other = inverse[np.uint32(qy), np.uint32(qx)]
+            if other <= 0.0:
+                continue
+            z2 = 1.0 / other
+            dz = z2 - z
+            if abs(dz) > 2.0 * reach:
+                continue
+            dx = (f32(qx) * ax + bx) * z2 - px
+            dy = (f32(qy) * ay + by) * z2 - py
+            d2 = dx * dx + dy * dy + dz * dz
+            rise = dx * nx + dy * ny + dz * nz - 0.02 - 0.002 * z
+            if rise > 0.0 and d2 < 4.0 * reach * reach:
+                dark += rise / math.sqrt(d2 + 1e-6) * (1.0 - d2 / (4.0 * reach * reach))
+        out[yy, xx] = max(0.15, 1.0 - dark / f32(pattern.shape[1]) * 1.7)
 
 
 @single(**PARALLEL)
@@ -90,9 +94,7 @@ def occlude(inverse, ids, cam, pattern, out):
     """Half-resolution obscurance from the 2 x 2 sample buffer `inverse`: 1 open .. .15 deep in a corner."""
     rows, columns = out.shape
     for row in prange(rows):
-        y = shuffled(row, rows)
-        for x in range(columns):
-            occlude_pixel(y, x, inverse, ids, cam, pattern, out)
+        occlude_span(shuffled(row, rows), 0, columns, inverse, ids, cam, pattern, out)
 
 
 @single(forceinline=True, **INNER)

@@ -72,77 +72,78 @@ def _distinct(ids, x, y, statics, source, owner, record, which, group, who, coun
 
 
 @single(forceinline=True, **INNER)
-def shade_pixel(y, x, known, material, seed, actor, which, group, who, count, mean_x, mean_y, fact, ids, occlusion,
-                cam, rot, env, tex, position, normal, face, statics, record, looks, uvs, outlines, lamps, l_origin,
-                l_size, l_first, l_items, m_position, m_normal, m_face, source, owner, paints, lamp_bits, signals,
-                heads, head_count, near, far, moving, busy, light, out, mirrors):  # fmt: skip
-    """One pixel of `shade`. `which` to `mean_y` [4] and `fact` [FACT] are room to work in.
-
-    `fact` holds triangle `known` (-1: none), whose material, seed and actor follow; returns these four as they are now.
-    """
-    t = ids[2 * y, 2 * x]
-    if t == ids[2 * y, 2 * x + 1] and t == ids[2 * y + 1, 2 * x] and t == ids[2 * y + 1, 2 * x + 1]:
-        n = 1
-        which[0] = t
-        count[0] = 4
-        mean_x[0] = f32(x) + 0.5
-        mean_y[0] = f32(y) + 0.5
-    else:
-        n = _distinct(ids, x, y, statics, source, owner, record, which, group, who, count, mean_x, mean_y)
-    ao = occlusion[min(y >> 1, occlusion.shape[0] - 1), min(x >> 1, occlusion.shape[1] - 1)]
-    sr = f32(0.0)
-    sg = f32(0.0)
-    sb = f32(0.0)
-    mirror_k = f32(0.0)
-    mirror_x = f32(0.0)
-    mirror_y = f32(0.0)
-    for k in range(n):
-        t = which[k]
-        mk = f32(0.0)
-        mx = f32(0.0)
-        my = f32(0.0)
-        if t < 0:
-            r, g, b = _backdrop(mean_x[k], mean_y[k], cam, rot, env, tex)
+def shade_span(y, first, last, which, group, who, count, mean_x, mean_y, fact, ids, occlusion, cam, rot, env, tex,
+               position, normal, face, statics, record, looks, uvs, outlines, lamps, l_origin, l_size, l_first, l_items,
+               m_position, m_normal, m_face, source, owner, paints, lamp_bits, signals, heads, head_count, near, far,
+               moving, busy, light, out, mirrors):  # fmt: skip
+    """Pixels first .. last - 1 of row y of `shade`. `which` to `mean_y` [4] and `fact` [FACT] are room to work in."""
+    known = np.int32(-1)
+    material = np.int32(0)
+    seed = np.int32(0)
+    actor = np.int32(-1)
+    for x in range(first, last):
+        t = ids[2 * y, 2 * x]
+        if t == ids[2 * y, 2 * x + 1] and t == ids[2 * y + 1, 2 * x] and t == ids[2 * y + 1, 2 * x + 1]:
+            n = 1
+            which[0] = t
+            count[0] = 4
+            mean_x[0] = f32(x) + 0.5
+            mean_y[0] = f32(y) + 0.5
         else:
-            if t != known:  # neighbours see the same triangle
-                material, seed, actor = grasp(
-                    fact, t, cam, position, normal, face, statics, m_position, m_normal, m_face, source, owner,
-                    record, looks, uvs)  # fmt: skip
-                known = t
-            r, g, b, wx, wy, wz, distance, mk, mx, my = surface(
-                fact, material, seed, actor, mean_x[k], mean_y[k], ao, cam, rot, env, tex, paints, lamp_bits,
-                signals, outlines, near, far, moving, busy, light, lamps, l_origin, l_size, l_first, l_items,
-                heads, head_count)  # fmt: skip
-            il = 1.0 / distance
-            r, g, b = fog(
-                env, r, g, b, cam[2], wz, distance, (wx - cam[0]) * il, (wy - cam[1]) * il, (wz - cam[2]) * il
-            )
-        if mk > mirror_k:
-            mirror_k = mk
-            mirror_x = mx
-            mirror_y = my
-        if n == 1:
-            sr = r
-            sg = g
-            sb = b
-            break
-        # weigh bright samples down while averaging: edges against a bright sky stay smooth
-        weight = f32(count[k]) * 0.25 / (1.0 + max(r, max(g, b)) * env[16] * 0.25)
-        sr += r * weight
-        sg += g * weight
-        sb += b * weight
-    if n > 1:
-        k = 1.0 / max(1.0 - max(sr, max(sg, sb)) * env[16] * 0.25, 0.02)
-        sr *= k
-        sg *= k
-        sb *= k
-    out[y, x, 0] = sr
-    out[y, x, 1] = sg
-    out[y, x, 2] = sb
-    mirrors[y, x, 0] = mirror_k
-    mirrors[y, x, 1] = mirror_x
-    mirrors[y, x, 2] = mirror_y
-    return known, material, seed, actor
+            n = _distinct(ids, x, y, statics, source, owner, record, which, group, who, count, mean_x, mean_y)
+        ao = occlusion[min(y >> 1, occlusion.shape[0] - 1), min(x >> 1, occlusion.shape[1] - 1)]
+        sr = f32(0.0)
+        sg = f32(0.0)
+        sb = f32(0.0)
+        mirror_k = f32(0.0)
+        mirror_x = f32(0.0)
+        mirror_y = f32(0.0)
+        for k in range(n):
+            t = which[k]
+            mk = f32(0.0)
+            mx = f32(0.0)
+            my = f32(0.0)
+            if t < 0:
+                r, g, b = _backdrop(mean_x[k], mean_y[k], cam, rot, env, tex)
+            else:
+                if t != known:  # neighbours see the same triangle
+                    material, seed, actor = grasp(
+                        fact, t, cam, position, normal, face, statics, m_position, m_normal, m_face, source, owner,
+                        record, looks, uvs)  # fmt: skip
+                    known = t
+                r, g, b, wx, wy, wz, distance, mk, mx, my = surface(
+                    fact, material, seed, actor, mean_x[k], mean_y[k], ao, cam, rot, env, tex, paints, lamp_bits,
+                    signals, outlines, near, far, moving, busy, light, lamps, l_origin, l_size, l_first, l_items,
+                    heads, head_count)  # fmt: skip
+                il = 1.0 / distance
+                r, g, b = fog(
+                    env, r, g, b, cam[2], wz, distance, (wx - cam[0]) * il, (wy - cam[1]) * il, (wz - cam[2]) * il
+                )
+            if mk > mirror_k:
+                mirror_k = mk
+                mirror_x = mx
+                mirror_y = my
+            if n == 1:
+                sr = r
+                sg = g
+                sb = b
+                break
+            # weigh bright samples down while averaging: edges against a bright sky stay smooth
+            weight = f32(count[k]) * 0.25 / (1.0 + max(r, max(g, b)) * env[16] * 0.25)
+            sr += r * weight
+            sg += g * weight
+            sb += b * weight
+        if n > 1:
+            k = 1.0 / max(1.0 - max(sr, max(sg, sb)) * env[16] * 0.25, 0.02)
+            sr *= k
+            sg *= k
+            sb *= k
+        out[y, x, 0] = sr
+        out[y, x, 1] = sg
+        out[y, x, 2] = sb
+        mirrors[y, x, 0] = mirror_k
+        mirrors[y, x, 1] = mirror_x
+        mirrors[y, x, 2] = mirror_y
 
 
 @single(**PARALLEL)
@@ -162,13 +163,8 @@ def shade(ids, occlusion, cam, rot, env, tex, position, normal, face, statics, r
         mean_x = np.empty(4, np.float32)
         mean_y = np.empty(4, np.float32)
         fact = np.empty(FACT, np.float32)
-        known = np.int32(-1)
-        material = np.int32(0)
-        seed = np.int32(0)
-        actor = np.int32(-1)
-        for x in range(width):
-            known, material, seed, actor = shade_pixel(
-                y, x, known, material, seed, actor, which, group, who, count, mean_x, mean_y, fact, ids, occlusion,
-                cam, rot, env, tex, position, normal, face, statics, record, looks, uvs, outlines, lamps, l_origin,
-                l_size, l_first, l_items, m_position, m_normal, m_face, source, owner, paints, lamp_bits, signals,
-                heads, head_count, near, far, moving, busy, light, out, mirrors)  # fmt: skip
+        shade_span(
+            y, 0, width, which, group, who, count, mean_x, mean_y, fact, ids, occlusion, cam, rot, env, tex, position,
+            normal, face, statics, record, looks, uvs, outlines, lamps, l_origin, l_size, l_first, l_items, m_position,
+            m_normal, m_face, source, owner, paints, lamp_bits, signals, heads, head_count, near, far, moving, busy,
+            light, out, mirrors)  # fmt: skip
