@@ -42,7 +42,7 @@ def finish(command: list[str], folder: Path) -> str:
 
 
 def wait_for(process: subprocess.Popen[str], ready) -> None:  # type: ignore[no-untyped-def]
-    limit = time.monotonic() + 200
+    limit = time.monotonic() + 600
     while not ready():
         assert process.poll() is None, process.stdout and process.stdout.read()
         assert time.monotonic() < limit
