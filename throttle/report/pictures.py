@@ -15,6 +15,8 @@ SIZE = 4.2
 """Inches of a panel's side."""
 ROW = 4
 """Perturbations beside one another."""
+TICKS = 8
+"""Thresholds that are written at their places below a curve."""
 
 
 def thresholds(searches: Mapping[str, Search], score: str, path: Path) -> Path:
@@ -35,6 +37,9 @@ def thresholds(searches: Mapping[str, Search], score: str, path: Path) -> Path:
                     axes.axhspan(bare.mean - bare.error, bare.mean + bare.error, color="C3", alpha=0.15)
             if strategy not in ("quantile", "autoclip", "zclip", "adagc"):
                 axes.set_xscale("log")
+                axes.set_xticks([], minor=True)  # their labels would overlap
+                if len(at) <= TICKS:
+                    axes.set_xticks(at, [f"{value:.3g}" for value in at])
             axes.set(title=name, xlabel=f"threshold of {strategy}", ylabel=score)
             axes.legend(fontsize=7)
     return _write(figure, path)
@@ -52,7 +57,9 @@ def robustness(arms: Mapping[str, Mapping[str, Sequence[float]]], score: str, pa
         for name, curves in arms.items():
             axes.plot(range(len(curves[kind])), curves[kind], "o-", label=name)
         axes.set(title=kind, xlabel="severity", ylabel=score)
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # else what hardly changes looks like a fall
+        low, high = axes.get_ylim()
+        low = min(0.0, low)  # else what hardly changes looks like a fall
+        axes.set_ylim(low, high + 0.05 * (high - low))
         axes.legend(fontsize=7)
     return _write(figure, path)
 
