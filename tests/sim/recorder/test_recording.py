@@ -117,6 +117,7 @@ def test_a_server_of_somebody_else_is_left_as_it_was(tmp_path):
 
 PAUSES = """
 import sys, time
+from sim.client import ClientConfig, connect
 with connect(ClientConfig(port=int(sys.argv[1]), town="Alder", manager_port=9900, timeout=60)) as sim:
     manager = sim.traffic_manager(1)
     for place in sim.map.get_spawn_points()[:3]:
