@@ -6,6 +6,8 @@ path is run on CPU tensors by telling the clipper that they are on a device: eve
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,35 +15,13 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
+sys.path.insert(0, str(Path(__file__).parent))
+from device_cases import IDS, NAMES, WARM, make, optimizers
+
 from clipping import GradientClipper, NonFiniteGradientError
 from clipping.kernels import Kernel, available
-from clipping.strategies import KINDS
 
-NEEDED: dict[str, dict[str, Any]] = {
-    "none": {},
-    "agc": {},
-    "adagc": {},
-    "autoclip": {},
-    "zclip": {},
-    "quantile": {},
-    "value": {"lower": -0.1, "upper": 0.2},
-    "p_norm": {"threshold": 0.1, "order": 3.0},
-}
-NAMES = [name for name in KINDS if name != "per_sample"]
-OPTIMIZERS = [
-    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
-    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "fused": True}),
-    (torch.optim.RMSprop, {"lr": 0.1}),
-    (torch.optim.Adam, {"lr": 0.1}),
-    (torch.optim.AdamW, {"lr": 0.1, "fused": True}),
-    (torch.optim.Adagrad, {"lr": 0.1}),
-]
-IDS = [kind.__name__ + ("-fused" if options.get("fused") else "") for kind, options in OPTIMIZERS]
-WARM = {"autoclip", "zclip", "quantile", "adagc"}
-
-
-def make(strategy: str, **options: Any) -> GradientClipper:
-    return GradientClipper(strategy, **{**NEEDED.get(strategy, {"threshold": 0.1}), **options})
+OPTIMIZERS = optimizers(0.1)
 
 
 @pytest.mark.parametrize("strategy", NAMES)

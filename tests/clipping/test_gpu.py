@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+sys.path.insert(0, str(Path(__file__).parent))
+from device_cases import IDS, NAMES, WARM, make, optimizers
+
 from clipping import GradientClipper
-from clipping.strategies import KINDS
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
 ]
-NEEDED: dict[str, dict[str, Any]] = {
-    "none": {},
-    "agc": {},
-    "adagc": {"warmup": 5},
-    "autoclip": {"warmup": 5},
-    "zclip": {"warmup": 5},
-    "quantile": {"warmup": 5},
-    "value": {"lower": -0.1, "upper": 0.2},
-    "p_norm": {"threshold": 0.1, "order": 3.0},
-}
-NAMES = [name for name in KINDS if name != "per_sample"]
-OPTIMIZERS = [
-    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
-    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "fused": True}),
-    (torch.optim.RMSprop, {"lr": 0.01}),
-    (torch.optim.Adam, {"lr": 0.01}),
-    (torch.optim.AdamW, {"lr": 0.01, "fused": True}),
-    (torch.optim.Adagrad, {"lr": 0.1}),
-]
-IDS = [kind.__name__ + ("-fused" if options.get("fused") else "") for kind, options in OPTIMIZERS]
+OPTIMIZERS = optimizers(0.01)
 STEPS, BAD = 40, 25
 FIRST = 1
 """Steps after which the strategy's state and the optimiser's moments are on the device."""
-
-
-def make(strategy: str, **options: Any) -> GradientClipper:
-    return GradientClipper(strategy, **{**NEEDED.get(strategy, {"threshold": 0.1}), **options})
 
 
 @contextmanager
@@ -64,7 +45,7 @@ def run(strategy: str, kind: Any, options: dict[str, Any], device: str, bad: int
     generator = torch.Generator().manual_seed(0)
     params = [torch.nn.Parameter(torch.randn(*shape, generator=generator).to(device)) for shape in ((40, 30), (40,))]
     optimizer = kind(params, **options)
-    clipper = make(strategy, drain_every=bad + 1)
+    clipper = make(strategy, drain_every=bad + 1, **({"warmup": 5} if strategy in WARM else {}))
     clipper.attach(optimizer)
     for k in range(STEPS):
         for p in params:
