@@ -24,6 +24,14 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def last_words(process: subprocess.Popen[str], said: str) -> str:
+    """Why a process is not what it should be: the signal that ended it, else the last line of what it `said`."""
+    code = process.poll()
+    if code is not None and code < 0:
+        return f"it was ended by signal {-code}"
+    return (said.strip().splitlines() or ["it said nothing"])[-1].removeprefix("throttle: ")
+
+
 class HostedServer:
     """`throttle sim serve` on any free port, for this machine only. Raises UserError where it does not start."""
 
@@ -44,10 +52,8 @@ class HostedServer:
         if not found:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(5)
-            code = self.process.poll()
+            how = last_words(self.process, log.read_text(encoding="utf-8"))
             self.stop()
-            said = log.read_text(encoding="utf-8").strip().splitlines() or ["it said nothing"]
-            how = f"it was ended by signal {-code}" if code is not None and code < 0 else said[-1]
             raise UserError(f"the simulator's server did not start: {how}")
         self.port = int(found[1])
 

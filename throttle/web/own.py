@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from contracts import UserError
+from sim.recorder.hosted import die_with_parent, last_words
 
 PATIENCE = 20.0
 """Seconds a server may take to end."""
@@ -30,7 +29,8 @@ class Child:
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", *command], env=environment, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=self._said, preexec_fn=lambda: _die_with(parent), start_new_session=True,
+            stdout=subprocess.PIPE, stderr=self._said, preexec_fn=lambda: die_with_parent(parent),
+            start_new_session=True,
         )  # fmt: skip
         assert self._process.stdout is not None
         self.line = self._process.stdout.readline().strip()
@@ -40,10 +40,10 @@ class Child:
         return self._process.poll() is None
 
     def last_words(self) -> str:
-        """The last line that it wrote to stderr."""
+        """The signal that ended it, else the last line that it wrote to stderr."""
         self._process.wait()
         self._said.seek(0)
-        return (self._said.read().strip().splitlines() or ["it said nothing"])[-1].removeprefix("throttle: ")
+        return last_words(self._process, self._said.read())
 
     def stop(self) -> None:
         """End it, by force where it does not end in time."""
@@ -108,10 +108,3 @@ class OwnServer:
         """End it."""
         while self._children:
             self._children.pop().stop()
-
-
-def _die_with(parent: int) -> None:  # pragma: no cover - runs between fork and exec
-    """Let the kernel end this process with its parent, however that ends."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)
