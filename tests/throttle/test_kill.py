@@ -96,7 +96,7 @@ def test_demo_killed_in_every_stage_goes_on(tmp_path: Path) -> None:
     demo = [*THROTTLE, "demo", "--config", "configs/demo_small.yaml", "--tracking.wandb", "disabled"]
     runs = tmp_path / "runs"
     for seen in (
-        "demo-*/dataset/meta/journal.jsonl", "demo-*/perception/*/status.json", "demo-*/planning/*/status.json",
+        "demo-*/dataset/meta/parts/*.jsonl", "demo-*/perception/*/status.json", "demo-*/planning/*/status.json",
         "demo-*/control/*/*-seed0/status.json", "demo-*/drive/*/status.json",
     ):  # fmt: skip
         process = start(demo, tmp_path)
