@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import importlib.metadata
 import itertools
 import re
 import sys
@@ -20,35 +21,44 @@ from contracts import UserError
 VERBS: dict[str, tuple[str, str]] = {
     # verb -> (module with add_arguments(parser) and run(namespace) -> exit code, one line of help); a module may also
     # have rewrite(options) -> options, which sees the words before the parser does
-    "demo": ("throttle.commands.demo", "the main job, small: train, drive, compare clipped with unclipped"),
-    "info": ("throttle.commands.info", "versions, devices, caches, what is installed"),
-    "train control": ("throttle.commands.train_control", "train a driving policy"),
-    "train perception": ("throttle.commands.train_perception", "train a perception network on recorded pictures"),
-    "evaluate perception": ("throttle.commands.evaluate_perception", "how well a network sees an unseen town"),
-    "train planning": ("throttle.commands.train_planning", "train a planner on recorded driving"),
-    "evaluate planning": ("throttle.commands.evaluate_planning", "drive a planner beside the expert and baselines"),
-    "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
-    "compare control": ("throttle.commands.compare_control", "clipped against unclipped: arms x seeds, a report"),
-    "compare perception": ("throttle.commands.compare_perception", "the same for perception trainings"),
-    "compare planning": ("throttle.commands.compare_planning", "the same for planning trainings"),
-    "tune perception": ("throttle.commands.tune_perception", "choose a clipping threshold for a perception network"),
-    "tune control": ("throttle.commands.tune_control", "choose a clipping threshold for a driving policy"),
-    "tune planning": ("throttle.commands.tune_planning", "search a clipping threshold for a planner"),
-    "report": ("throttle.commands.report", "HTML report of comparisons"),
-    "drive": ("throttle.commands.drive", "drive routes with the whole stack, closed loop; scores, clips, report"),
-    "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),
-    "experiments": ("throttle.commands.experiments", "small experiments on what gradient clipping does"),
-    "recipes": ("throttle.commands.recipes", "textbook networks, clipped and unclipped"),
-    "record": ("throttle.commands.record", "a dataset from any CARLA server"),
+    "demo": ("throttle.commands.demo", "everything below, small: record, train, compare, drive, report"),
+    "info": ("throttle.commands.info", "versions, devices, caches, towns, environments"),
+    "record": ("throttle.commands.record", "a dataset of an expert's drives, on our server or any CARLA one"),
     "data info": ("throttle.commands.data_info", "what a dataset holds"),
     "data check": ("throttle.commands.data_check", "whether a dataset is whole"),
     "data view": ("throttle.commands.data_view", "contact sheets, videos and rerun recordings of a dataset"),
     "data export": ("throttle.commands.data_export", "a dataset in the format of LeRobot v3"),
+    "train perception": ("throttle.commands.train_perception", "pictures and lidar to a Scene, from recorded data"),
+    "train planning": ("throttle.commands.train_planning", "a Scene to a Plan, from recorded driving"),
+    "train control": ("throttle.commands.train_control", "a driving policy, by reinforcement in the simulator"),
+    "evaluate perception": ("throttle.commands.evaluate_perception", "how well a network sees an unseen town"),
+    "evaluate planning": ("throttle.commands.evaluate_planning", "drive a planner beside the expert and baselines"),
+    "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
+    "drive": ("throttle.commands.drive", "drive routes with the whole stack, closed loop; scores, clips, report"),
+    "compare perception": ("throttle.commands.compare_perception", "perception trainings: arms x seeds, a report"),
+    "compare planning": ("throttle.commands.compare_planning", "the same for planning trainings"),
+    "compare control": ("throttle.commands.compare_control", "the same for driving policies"),
+    "tune perception": ("throttle.commands.tune_perception", "search a threshold for a perception network"),
+    "tune planning": ("throttle.commands.tune_planning", "the same for a planner"),
+    "tune control": ("throttle.commands.tune_control", "the same for a driving policy"),
+    "report": ("throttle.commands.report", "the HTML report of comparisons, also of unfinished ones"),
+    "clip explain": ("throttle.commands.clip_explain", "what a clipping threshold did to a run, in words"),
+    "experiments": ("throttle.commands.experiments", "small experiments on what gradient clipping does"),
+    "recipes": ("throttle.commands.recipes", "textbook networks, clipped and unclipped"),
     "sim serve": ("throttle.commands.sim_serve", "the CARLA-compatible server"),
-    "sim render": ("throttle.commands.sim_render", "a picture or a video of a town from any pose"),
-    "sim view": ("throttle.commands.sim_view", "a running world in a browser page: camera, map, progress of runs"),
     "sim ping": ("throttle.commands.sim_ping", "exit 0 when a CARLA server ticks"),
+    "sim view": ("throttle.commands.sim_view", "a running world in a browser page: camera, map, progress of runs"),
+    "sim render": ("throttle.commands.sim_render", "a picture or a video of a town from any pose"),
 }
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "begin here": ("demo", "info"),
+    "record": ("record", "data"),
+    "train and judge": ("train", "evaluate", "drive"),
+    "clipped against unclipped": ("compare", "tune", "report", "clip", "experiments", "recipes"),
+    "simulator": ("sim",),
+}
+"""The first words of the verbs below each heading of `throttle --help`."""
 
 OUTSIDE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EMFILE,
@@ -56,10 +66,15 @@ OUTSIDE = (
 """What a disk or folder does to a program that is right: a line, not a traceback."""
 
 
-def _usage() -> str:
-    width = max((len(v) for v in VERBS), default=0)
-    lines = [f"  {verb:<{width}}  {text}" for verb, (_, text) in VERBS.items()]
-    return "usage: throttle VERB [OPTIONS]\n\n" + "\n".join(lines) + "\n\nthrottle VERB --help tells more of each.\n"
+def _usage(first: str = "") -> str:
+    """All verbs below their headings, or those that begin with the word `first`."""
+    width = max(len(v) for v in VERBS)
+    lines = []
+    for heading, words in GROUPS.items():
+        verbs = [verb for verb in VERBS if verb.split()[0] in words and first in ("", verb.split()[0])]
+        lines += [f"\n{heading}", *(f"  {verb:<{width}}  {VERBS[verb][1]}" for verb in verbs)] if verbs else []
+    usage = f"usage: throttle {f'{first} ...' if first else 'VERB'} [OPTIONS]"
+    return f"{usage}    (throttle VERB --help: its options)\n" + "\n".join(lines) + "\n"
 
 
 def _find(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -68,11 +83,13 @@ def _find(words: Sequence[str]) -> tuple[str, list[str]]:
         verb = " ".join(words[:n])
         if verb in VERBS:
             return verb, list(words[n:])
-    start = words[0] + " "
-    following = [verb for verb in VERBS if verb.startswith(start)]
-    if following:
+    said = [word for word in words[:2] if not word.startswith("-")] or [words[0]]
+    following = [verb for verb in VERBS if verb.startswith(words[0] + " ")]
+    if following and len(said) < 2:
         raise UserError(f"'{words[0]}' needs one of: {', '.join(following)}")
-    raise UserError(f"unknown command '{' '.join(words[:1])}'; throttle --help lists the commands")
+    close = difflib.get_close_matches(" ".join(said), VERBS, n=1) or difflib.get_close_matches(words[0], VERBS, n=1)
+    meant = f"did you mean '{close[0]}'?" if close else "throttle --help lists the commands"
+    raise UserError(f"unknown command '{' '.join(said)}'; {meant}")
 
 
 def _one_line(error: Exception, parser: ArgumentParser) -> NoReturn:
@@ -121,6 +138,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_usage(), end="")
+        return 0
+    if words[0] == "--version":
+        print(f"throttle {importlib.metadata.version('throttle-drive')}")
+        return 0
+    if words[1:] in (["-h"], ["--help"]) and words[0] in {verb.split()[0] for verb in VERBS if " " in verb}:
+        print(_usage(words[0]), end="")
         return 0
     try:
         verb, options = _find(words)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from throttle.cli import main, make_parser
+from throttle.cli import VERBS, main, make_parser
 from throttle.compare.plan import plan
 from throttle.demo.config import DemoConfig
 
@@ -56,6 +56,9 @@ CARTPOLE = "configs/control/cartpole_ppo.yaml"
         (["sim", "view", "--live.vehicles", "1000"], "vehicles"),
         (["train"], "needs one of"),
         (["fly"], "unknown command 'fly'"),
+        (["trian", "control"], "did you mean 'train control'"),
+        (["train", "kontrol", "--seed", "1"], "did you mean 'train control'"),
+        (["recrod", "--seed", "1"], "did you mean 'record'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -80,6 +83,16 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["train", "control", "--help"])
     assert ended.value.code == 0
     assert "--ppo.n_steps" in capsys.readouterr().out
+    assert main(["train", "--help"]) == 0
+    some = capsys.readouterr().out
+    assert "train perception" in some
+    assert "sim serve" not in some
+
+
+def test_help_lists_every_command_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert sorted(line.split("  ")[0] for line in lines) == sorted(VERBS)
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "configs" / "control").glob("*.yaml")), ids=lambda p: p.stem)

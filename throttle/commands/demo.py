@@ -61,7 +61,7 @@ def run(arguments: Namespace) -> int:
     options = ["--tracking.wandb", tracking.wandb, "--tracking.project", tracking.project,
                "--tracking.group", tracking.group or folder.name]  # fmt: skip
     stages = Stages(config, folder, options, arguments.server)
-    console.print(f"[bold]throttle demo[/] in {folder} (stop it at any moment; calling it again goes on)")
+    console.print(f"[bold]throttle demo[/] in {folder} (stop it at any moment; the same command goes on)")
     began = time.monotonic()
     try:
         if arguments.only:
@@ -70,7 +70,7 @@ def run(arguments: Namespace) -> int:
         else:
             _whole(stages, config, console)
     except Stopped:
-        console.print("stopped; [bold]throttle demo[/] with the same options goes on from here")
+        console.print("stopped; nothing is lost: the same command goes on from here")
         return 130
     console.print(f"{time.monotonic() - began:.0f} s", highlight=False)
     return 0
