@@ -126,6 +126,14 @@ class RoadNetwork:
         across = t * np.cos(tilt)
         return x - across * np.sin(heading), -(y + across * np.cos(heading)), z, -heading
 
+    def stand(self, signal: Signal) -> tuple[float, float, float, float]:
+        """x, y, z of a light's or sign's foot and the yaw in which it looks: at the traffic that it is for.
+
+        What stands right of the road is for traffic along it, as in CARLA's towns: orientation and hOffset do not tell.
+        """
+        x, y, z, yaw = (float(v[0]) for v in self.point(signal.road, np.array([signal.s]), np.array([signal.t])))
+        return x, y, z, yaw + np.pi if signal.t < 0 else yaw
+
     def poses(self, key: LaneKey, s: F64) -> Poses:
         """Poses of a lane's centre line at s [n] along its road."""
         s = np.asarray(s, np.float64)

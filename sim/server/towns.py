@@ -7,8 +7,6 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
-
 from contracts import UserError
 from sim.roads.model import Signal
 from sim.roads.network import RoadNetwork
@@ -112,9 +110,8 @@ def _sign_type(signal: Signal) -> str | None:
 
 def _sign(network: RoadNetwork, signal: Signal, type_id: str) -> Sign:
     """Where a signal stands; its actor looks at the traffic that it binds."""
-    x, y, z, yaw = network.point(signal.road, np.array([signal.s]), np.array([signal.t]))
-    turned = math.degrees(float(yaw[0]) - signal.h_offset) + (180.0 if signal.orientation == "+" else 0.0)
-    return Sign(signal.id, type_id, Pose(float(x[0]), float(y[0]), float(z[0]), 0.0, turned))
+    x, y, z, yaw = network.stand(signal)
+    return Sign(signal.id, type_id, Pose(x, y, z, 0.0, math.degrees(yaw)))
 
 
 def spawn_points(tables: LaneTables) -> list[Pose]:

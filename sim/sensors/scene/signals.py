@@ -29,9 +29,7 @@ def lights_and_signs(parts: Collector, placed: Placed, network: RoadNetwork) -> 
     bound = {int(signal): k for k, signal in enumerate(tables.light_signal)}
     places = np.zeros((len(bound), 3))
     for index, signal in enumerate(network.signals):
-        x, y, z, yaw = (float(v[0]) for v in network.point(signal.road, np.array([signal.s]), np.array([signal.t])))
-        # what stands right of the road is for traffic along it, as in CARLA's towns
-        facing = yaw + np.pi if signal.t < 0 else yaw
+        x, y, z, facing = network.stand(signal)
         at = (x, y, z + KERB - 0.05)
         if signal.dynamic:
             light = bound.get(index, UNBOUND)
