@@ -54,14 +54,15 @@ class StopLines:
     def update(self, found: Sequence[Detections], ego: Ego, seconds: float) -> tuple[LightState, float, bool]:
         """State of the light that binds, metres from the ego's centre to the stop line, whether it is a stop sign's.
 
-        seconds: since the last look.
+        Of a light's line and a stop sign's the nearer one counts. seconds: since the last look.
         """
         moved = max(ego.speed, 0.0) * seconds
         self._look_for_light(found, moved, seconds)
+        sign_line = self._look_for_stop_sign(found, ego, moved, seconds)
         near = 0.0 < self._light_line <= NEAR and self._light in (LightState.RED, LightState.YELLOW)
-        if self._light_age <= (WAIT if near else HOLD) and self._light_line > -1.0:
+        if self._light_age <= (WAIT if near else HOLD) and -1.0 < self._light_line <= sign_line:
             return self._light, max(self._light_line, 0.0), False
-        return self._stop_sign(found, ego, moved, seconds)
+        return LightState.NONE, sign_line, math.isfinite(sign_line)
 
     def _look_for_light(self, found: Sequence[Detections], moved: float, seconds: float) -> None:
         self._light_line -= moved
@@ -88,9 +89,8 @@ class StopLines:
             self._light = max(self._evidence, key=lambda state: self._evidence[state])
             self._light_age = 0.0
 
-    def _stop_sign(
-        self, found: Sequence[Detections], ego: Ego, moved: float, seconds: float
-    ) -> tuple[LightState, float, bool]:
+    def _look_for_stop_sign(self, found: Sequence[Detections], ego: Ego, moved: float, seconds: float) -> float:
+        """Metres to the line of a stop sign that is to be honoured still, inf without one."""
         self._honoured += seconds
         self._sign_age += seconds
         self._sign_line -= moved
@@ -101,13 +101,13 @@ class StopLines:
         if math.isfinite(nearest):
             if self._honoured <= FORGET:  # the same, still in the picture
                 self._honoured = 0.0
-                return LightState.NONE, math.inf, False
+                return math.inf
             self._sign_line, self._sign_age, self._looks = nearest, 0.0, self._looks + 1
         known = self._sign_age == 0.0 or (self._looks >= SURE and self._sign_age <= REMEMBERED)
         if not known or self._sign_line <= 0.0:
             self._looks = 0
-            return LightState.NONE, math.inf, False
+            return math.inf
         if self._sign_line <= AT_LINE and ego.speed <= STANDING:
             self._honoured, self._sign_age, self._looks = 0.0, math.inf, 0
-            return LightState.NONE, math.inf, False
-        return LightState.NONE, self._sign_line, True
+            return math.inf
+        return self._sign_line

@@ -102,3 +102,15 @@ def test_a_line_that_is_passed_is_over() -> None:
     for metres in (3.0, 2.0):
         lines.update(seen(SIGN, metres, sign=0), driving(10.0), 0.1)
     assert lines.update([], driving(10.0), 0.3) == (LightState.NONE, math.inf, False)
+
+
+def test_a_stop_sign_is_carried_on_behind_the_line_of_a_light() -> None:
+    lines = StopLines(["stop"])
+    light, sign = seen(LIGHT, 12.0, STATE[LightState.RED]), seen(SIGN, 30.0, sign=0)
+    for _ in range(2):
+        assert lines.update([*light, *sign], driving(0.0), 0.1)[0] == LightState.RED, "the nearer one counts"
+    for _ in range(10):
+        lines.update(seen(LIGHT, 12.0, STATE[LightState.GREEN]), driving(10.0), 0.1)
+    for _ in range(11):
+        told = lines.update([], driving(10.0), 0.1)
+    assert told == (LightState.NONE, pytest.approx(9.0), True)
