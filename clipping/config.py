@@ -75,7 +75,8 @@ class StrategyConfig:
         strategy: a name of the table in docs/clipping.md.
         threshold: tau > 0, in units of the gradient's norm (``agc``: lambda, a ratio; ``value``: the bound of an entry;
             automatic strategies: the fixed threshold that guards their warm-up, default the first norm seen).
-        lower, upper: ``value`` only, instead of a threshold: the range of entries, lower <= 0 <= upper.
+        lower: ``value`` only, with ``upper`` instead of a threshold: the least value of an entry, at most 0.
+        upper: ``value`` only, with ``lower``: the largest value of an entry, at least 0.
         order: ``p_norm`` only, the p >= 1 of the norm.
         eps: ``agc`` only, the least norm a weight row counts with.
         percentile: ``autoclip`` only, 0 to 100.

@@ -40,21 +40,30 @@ class BackpropConfig:
     """A training through the differentiable dynamics."""
 
     name: str = "backprop"
+    """The run's folder is runs/<date>-<name>."""
     seed: int = 0
+    """Weights and roads follow from it."""
     updates: int = 400
+    """Optimiser steps."""
     batch: int = 32
     """Vehicles, each on a road of its own, in each update."""
     horizon: int = 60
     """Steps that the loss is differentiated through."""
     dt: float = 0.1
+    """Seconds of a step."""
     learning_rate: float = 1e-2
+    """The optimiser's."""
     optimizer: Literal["sgd", "adam"] = "sgd"
+    """sgd has no momentum."""
     hidden: list[int] = field(default_factory=lambda: [64, 64])
+    """Widths of the policy's hidden layers."""
     clip: ClipConfig = field(default_factory=lambda: ClipConfig(subsystem="control", threshold=1.0))
     checkpoint_every: int = 100
     """Updates between checkpoints."""
     keep: int = 2
+    """Newest checkpoints that stay on disk."""
     torch_threads: int = 1
+    """Torch's threads."""
 
     def __post_init__(self) -> None:
         _within("backprop.", self, seed=(0, 10**9), updates=(1, 1 << 30), batch=(1, 65536), horizon=(1, 10_000),

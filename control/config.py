@@ -56,6 +56,7 @@ class NetConfig:
     hidden: list[int] = field(default_factory=lambda: [64, 64])
     """Widths of the hidden layers, for policy and value (or Q) networks alike."""
     activation: Literal["tanh", "relu", "elu"] = "tanh"
+    """Between the layers."""
     log_std: float = 0.0
     """Logarithm of the initial standard deviation of actions (PPO, A2C)."""
 
@@ -70,18 +71,25 @@ class PPOConfig:
     """Proximal policy optimisation."""
 
     learning_rate: float = 3e-4
+    """Adam's, at the start."""
     final_learning_rate: float = 3e-4
     """Reached linearly at the end of the training."""
     n_steps: int = 64
     """Steps of each world between updates."""
     batch_size: int = 4096
+    """Samples of an optimiser step; at most env.worlds x n_steps."""
     n_epochs: int = 4
+    """Passes over what was gathered, at each update."""
     gamma: float = 0.99
+    """Discount of a step."""
     gae_lambda: float = 0.95
+    """Of generalised advantage estimation."""
     clip_range: float = 0.2
     """How far the probability ratio may move (not the gradient clip)."""
     ent_coef: float = 0.0
+    """Weight of the entropy in the loss."""
     vf_coef: float = 0.5
+    """Weight of the value function in the loss."""
 
     def __post_init__(self) -> None:
         _within("ppo.", self, learning_rate=(TINY, 100), final_learning_rate=(0, 100), n_steps=(2, 1 << 20),
@@ -94,7 +102,9 @@ class RecurrentPPOConfig(PPOConfig):
     """PPO with an LSTM (sb3-contrib)."""
 
     batch_size: int = 1024
+    """Samples of an optimiser step; at most env.worlds x n_steps."""
     lstm_size: int = 64
+    """Units of the LSTM."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,11 +116,17 @@ class A2CConfig:
     """Advantage actor critic."""
 
     learning_rate: float = 7e-4
+    """RMSprop's."""
     n_steps: int = 16
+    """Steps of each world between updates."""
     gamma: float = 0.99
+    """Discount of a step."""
     gae_lambda: float = 0.95
+    """Of generalised advantage estimation."""
     ent_coef: float = 0.0
+    """Weight of the entropy in the loss."""
     vf_coef: float = 0.5
+    """Weight of the value function in the loss."""
 
     def __post_init__(self) -> None:
         _within("a2c.", self, learning_rate=(TINY, 100), n_steps=(1, 1 << 20), gamma=(0, 1), gae_lambda=(0, 1),
@@ -122,14 +138,17 @@ class OffPolicyConfig:
     """What SAC, TD3 and TQC share."""
 
     learning_rate: float = 3e-4
+    """Adam's."""
     buffer_size: int = 300_000
     """Transitions remembered."""
     learning_starts: int = 5_000
     """Random steps before the first update."""
     batch_size: int = 256
+    """Samples of an optimiser step."""
     tau: float = 0.005
     """Share of the network that the target network takes over at each update."""
     gamma: float = 0.99
+    """Discount of a step."""
     train_freq: int = 1
     """Steps of each world between updates."""
     gradient_steps: int = 4
@@ -162,6 +181,7 @@ class TD3Config(OffPolicyConfig):
     noise: float = 0.1
     """Standard deviation of the exploration noise."""
     policy_delay: int = 2
+    """Updates of the critics for one of the policy."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -173,6 +193,7 @@ class TQCConfig(OffPolicyConfig):
     """Truncated quantile critics (sb3-contrib)."""
 
     top_quantiles_to_drop: int = 2
+    """Of each critic: the more, the less it overestimates."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,7 +207,9 @@ class ControlConfig:
     name: str = "control"
     """The run's folder is runs/<date>-<name>."""
     algorithm: Algorithm = "ppo"
+    """Its own options are below its name (--ppo.*, --sac.*, ...)."""
     seed: int = 0
+    """Weights, routes and traffic follow from it."""
     total_steps: int = 2_000_000
     """Steps over all worlds."""
     env: EnvConfig = field(default_factory=EnvConfig)
@@ -206,6 +229,7 @@ class ControlConfig:
     torch_threads: int = 1
     """More than 1 is slower for networks of this size beside a busy simulation."""
     numba_threads: int = 2
+    """Threads of the simulator; 1 beside other busy processes."""
 
     def __post_init__(self) -> None:
         _within("", self, seed=(0, 10**9), total_steps=(1, 1 << 50), checkpoint_every=(1, 1 << 50), keep=(1, 1000),

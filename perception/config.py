@@ -24,8 +24,9 @@ class DataConfig:
     cameras: list[str] = field(default_factory=list)
     """Cameras to use; empty: all of the dataset."""
     width: int = 448
+    """Width that pictures are scaled to, a multiple of 32."""
     height: int = 224
-    """Size that pictures are scaled to, multiples of 32."""
+    """Height that pictures are scaled to, a multiple of 32."""
     limit: int = 0
     """At most so many pictures of each split, evenly spread; 0: all."""
     damaged: Policy = "error"
@@ -113,6 +114,7 @@ class PerceptionConfig:
     name: str = "perception"
     """The run's folder is runs/<date>-<name>."""
     seed: int = 0
+    """Weights, order of the data and augmentation follow from it."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=_train)

@@ -21,7 +21,9 @@ class NetConfig:
     dim: int = 64
     """Width of a token."""
     layers: int = 2
+    """Layers of the transformer."""
     heads: int = 4
+    """Attention heads of a layer."""
     objects: int = 12
     """Objects that are seen, a token each: the most relevant of the 32 nearest."""
     route_points: int = 64
@@ -75,8 +77,11 @@ class LossConfig:
     """Weights of the loss's terms."""
 
     path: float = 1.0
+    """Of the path's error."""
     speed: float = 1.0
+    """Of the speeds' error."""
     forecast: float = 0.1
+    """Of where objects will be."""
 
     def __post_init__(self) -> None:
         within("loss.", self, path=(0, 1e6), speed=(0, 1e6), forecast=(0, 1e6))
@@ -131,6 +136,7 @@ class PlanningConfig:
     dataset: str = "datasets/driving"
     """Folder of a dataset that `throttle record` made."""
     seed: int = 0
+    """Weights, order of the data, augmentation and DAgger's routes follow from it."""
     standing: float = 0.2
     """Share kept of the training rows at which the ego stands and is to stand: one red light gives hundreds of them."""
     validation_rows: int = 2000

@@ -40,15 +40,19 @@ class Course:
     towns: list[str] = field(default_factory=lambda: ["Alder", "Gridley", "Marlin"])
     """Marlin is a town that no training sees."""
     split: Split = "test"
+    """Which routes of a town."""
     densities: list[float] = field(default_factory=lambda: [3.0, 6.0, 12.0])
     """Vehicles for each kilometre of lane: light, normal and dense traffic."""
     routes: int = 10
+    """Routes in each town at each density."""
     walkers: int = 24
     """Pedestrians in each world."""
     jaywalk: float = 0.2
     """How often each steps onto the road where it should not, per minute."""
     seed: int = 0
+    """Another one is another course: other routes, other traffic."""
     dt: float = 0.1
+    """Seconds of a step."""
     limit: float = 300.0
     """Seconds after which a route that has not ended is ended."""
 

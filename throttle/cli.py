@@ -10,6 +10,7 @@ import itertools
 import re
 import sys
 import textwrap
+from argparse import Action
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
@@ -60,6 +61,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """The first words of the verbs below each heading of `throttle --help`."""
 
+MEANT = {"dataset": "data.path", "data.path": "dataset", "steps": "train.steps"}
+"""Options of one verb that are asked of another, where letters do not tell."""
+
 OUTSIDE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EMFILE,
 )  # fmt: skip
@@ -100,22 +104,35 @@ def _one_line(error: Exception, parser: ArgumentParser) -> NoReturn:
     if named:
         wrong = named[1] or f"{named[2]}.{named[3]}"
         known = [option[2:] for action in parser._actions for option in action.option_strings if option[:2] == "--"]
-        close = difflib.get_close_matches(wrong, known, n=1)
+        groups = {name for name in known if any(other.startswith(f"{name}.") for other in known)}
+        known = [name for name in known if name not in groups]
+        close = [MEANT[wrong]] if MEANT.get(wrong) in known else difflib.get_close_matches(wrong, known, n=1)
         text += f" (did you mean '{close[0]}'?)" if close else ""
+    if re.search(r"Expected a (?:tuple|list|List)", text):
+        text += " (a list is written '[first, second]')"
     raise UserError(text) from error
 
 
 class Help(DefaultHelpFormatter):
-    """Paragraphs fill the terminal's width; lists of commands stay a command a line."""
+    """Paragraphs fill the terminal's width, lists of commands stay a command a line; nothing is said twice."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         parts = []
         for paragraph in textwrap.dedent(text).strip().split("\n\n"):
-            for command, group in itertools.groupby(paragraph.splitlines(), lambda line: line.startswith("throttle ")):
+            lined = [line.strip() for line in paragraph.splitlines()]
+            for command, group in itertools.groupby(lined, lambda line: line.startswith("throttle ")):
                 lines = list(group)
                 parts.append("\n".join(lines) if command else textwrap.fill(" ".join(lines), width))
             parts.append("")
         return textwrap.indent("\n".join(parts).rstrip(), indent)
+
+    def _get_type_str(self, action: Action) -> str | None:
+        """None where the choices stand beside the option anyway."""
+        kind = super()._get_type_str(action)
+        return None if kind is None or kind == "bool" or kind.startswith("Literal[") else kind
+
+    def _expand_help(self, action: Action) -> str:
+        return super()._expand_help(action).replace(", default: )", ")").replace(" (default: )", "")
 
 
 def make_parser(verb: str) -> tuple[ArgumentParser, ModuleType]:
@@ -127,6 +144,13 @@ def make_parser(verb: str) -> tuple[ArgumentParser, ModuleType]:
         formatter_class=Help,
     )  # fmt: skip
     module.add_arguments(parser)
+    # (argparse's own usage would name all options, in half of the help's lines, and then list them)
+    operands = [
+        f"{str(a.metavar or a.dest).upper()}{'...' * (a.nargs in ('+', '*'))}"
+        for a in parser._actions
+        if not a.option_strings
+    ]
+    parser.usage = " ".join([f"throttle {verb}", *operands, "[OPTIONS]"])
     return parser, module
 
 

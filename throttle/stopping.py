@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType, TracebackType
 
@@ -9,10 +10,11 @@ from types import FrameType, TracebackType
 class StopSignal:
     """A context in which the given signals only raise a flag; call the object to read it."""
 
-    def __init__(self, *signals: signal.Signals) -> None:
-        """signals: SIGINT and SIGTERM where none is given."""
+    def __init__(self, *signals: signal.Signals, say: str = "") -> None:
+        """signals: SIGINT and SIGTERM where none is given. say: a line for the first one, where that place is far."""
         self._signals = signals or (signal.SIGINT, signal.SIGTERM)
         self._asked = False
+        self._say = say
         self._before: dict[int, object] = {}
 
     def __call__(self) -> bool:
@@ -33,4 +35,6 @@ class StopSignal:
         # a second SIGTERM is no impatience: timeout(1) sends it to the process and again to its group
         if self._asked and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if self._say and not self._asked:
+            os.write(2, f"\n{self._say}\n".encode())  # (print may be in the middle of a line just now)
         self._asked = True

@@ -31,9 +31,11 @@ class TrackingConfig:
     wandb: Literal["auto", "offline", "online", "disabled"] = "auto"
     """auto: online where WANDB_API_KEY is set, else offline; WANDB_MODE overrides auto."""
     project: str = "throttle"
+    """W&B's project."""
     group: str = ""
     """The experiment that the run belongs to; empty: the run's name."""
     tensorboard: bool = True
+    """Write TensorBoard's files too."""
 
     def mode(self) -> str:
         """offline, online or disabled."""

@@ -34,6 +34,7 @@ class TrainConfig:
     optimizer: OptimizerName = "adamw"
     """sgd has no momentum; momentum is SGD with it."""
     lr: float = 1e-3
+    """Peak learning rate."""
     momentum: float = 0.9
     """Of the optimisers momentum and rmsprop."""
     weight_decay: float = 1e-4
@@ -45,9 +46,11 @@ class TrainConfig:
     final_lr: float = 0.01
     """Share of lr that linear and cosine end at."""
     steps: int = 0
+    """Optimiser steps after which it ends."""
     epochs: float = 0.0
+    """Passes over the data after which it ends."""
     minutes: float = 0.0
-    """With minutes alone the schedule follows the clock, so that two runs are not the same to the last bit."""
+    """By the clock; alone, the schedule follows the clock, and no two runs are the same to the last bit."""
     batch: int = 16
     """Samples of one pass forward and back, over all devices."""
     accumulate: int = 1
@@ -59,6 +62,7 @@ class TrainConfig:
     """auto: bf16-mixed where the device computes it at more than the speed of 32 (processors with avx512_bf16 or amx,
     GPUs since Ampere), else 32."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """auto: a GPU where there is one."""
     devices: int = 1
     """Processes, each with a device (a GPU, or the CPU with the gloo backend)."""
     strategy: Strategy = "single"

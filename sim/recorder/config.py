@@ -55,15 +55,21 @@ class LidarConfig:
     """The lidar on the ego's roof: a whole turn a scan."""
 
     enabled: bool = True
+    """Record a lidar at all."""
     x: float = 0.0
+    """Metres ahead of the car's middle."""
     z: float = 1.9
+    """Metres above the ground."""
     channels: int = 24
+    """Beams one above the other."""
     points: int = 6000
     """Rays a scan."""
     range: float = 70.0
+    """Metres."""
     upper: float = 8.0
     """Degrees above the horizon."""
     lower: float = -25.0
+    """Degrees, negative below the horizon."""
 
     def __post_init__(self) -> None:
         if not (1 <= self.channels <= 256 and self.channels <= self.points <= 1_000_000):
@@ -102,7 +108,9 @@ class TrafficConfig:
     densities: tuple[float, ...] = (0.4, 0.8, 1.2)
     """One is drawn for each episode; 1 is `vehicles` and `walkers` of them."""
     vehicles: int = 30
+    """Vehicles at a density of 1."""
     walkers: int = 30
+    """Pedestrians at a density of 1."""
     reach: float = 120.0
     """Metres from the route within which they begin."""
     two_wheelers: float = 0.15
@@ -128,14 +136,17 @@ class RecordConfig:
     test_towns: tuple[str, ...] = ("Marlin",)
     """Towns of the test split."""
     train: int = 16
-    """Episodes."""
+    """Episodes of the split train."""
     validation: int = 4
+    """Episodes of the split validation, in the same towns."""
     test: int = 4
+    """Episodes of the split test."""
     shortest: float = 120.0
-    """Metres of route."""
+    """Metres of the shortest route."""
     longest: float = 350.0
+    """Metres of the longest route."""
     seconds: float = 75.0
-    """Longest episode."""
+    """Simulated seconds after which an episode ends as it is."""
     weathers: tuple[str, ...] = (
         "ClearNoon", "CloudyNoon", "WetNoon", "SoftRainNoon", "ClearSunset", "CloudySunset", "WetCloudySunset",
         "HardRainNoon", "ClearNight", "FogNoon",
@@ -151,6 +162,7 @@ class RecordConfig:
     their cycles. Ours begin alike whenever a town is loaded."""
     traffic: TrafficConfig = field(default_factory=TrafficConfig)
     cameras: dict[str, CameraConfig] = field(default_factory=lambda: {"front": CameraConfig()})
+    """Cameras by name, as {front: {}, left: {y: -0.5, yaw: -60}}; {} for none. docs/own-sensors.md has more."""
     lidar: LidarConfig = field(default_factory=LidarConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     fps: int = 10
@@ -160,7 +172,9 @@ class RecordConfig:
     driver: str = "expert"
     """Who drives: `expert`, our rule-based driver, or `traffic_manager`, CARLA's; the labels are the expert's."""
     ego: str = "vehicle.tesla.model3"
+    """CARLA's blueprint of the car that is driven."""
     seed: int = 0
+    """Routes, traffic, weather and noise follow from it."""
 
     def __post_init__(self) -> None:
         if min(self.train, self.validation, self.test) < 0 or not 1 <= self.episodes <= 100_000:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,30 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def start_deaf(process: BaseProcess) -> None:
+    """Start a process that a terminal's Ctrl-C does not reach: the parent answers it, and ends its children itself.
+
+    For the main thread. (A child that ignores the signal by itself still shows a traceback while it imports.)
+    """
+    answer = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.start()
+    finally:
+        signal.signal(signal.SIGINT, answer)
+
+
+def keep_client_quiet(log: Path) -> None:
+    """Send what the CARLA client's own code prints into a file: it would disturb a progress bar and tell nothing.
+
+    What Python prints stays where it went, so that a part of one's own can be looked into with `print`.
+    """
+    terminal = os.dup(2)
+    with open(log, "ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.stdout = sys.stderr = open(terminal, "w", buffering=1, encoding="utf-8")  # noqa: SIM115 - to the process's end
 
 
 def last_words(process: subprocess.Popen[str], said: str) -> str:

@@ -83,7 +83,10 @@ def export(data: Dataset, out: Path, pictures: bool = True, progress: Progress =
         raise UserError(f"{data.root} has no colour pictures; export all its steps with --frames all")
     rate = data.info["fps"] / (data.info["image_every"] if pictures else 1)
     if rate != round(rate):
-        raise UserError(f"{data.root} has {rate:g} frames a second, LeRobot counts whole ones; use --frames all")
+        raise UserError(
+            f"{data.root} has a picture every {1 / rate:g} s, LeRobot wants a whole number of frames a second: record "
+            "with image_every 1, 2, 5 or 10, or export all steps, without pictures, with --frames all"
+        )
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:

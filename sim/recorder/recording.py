@@ -18,6 +18,7 @@ from sim.recorder import schema
 from sim.recorder.agenda import Assignment, agenda
 from sim.recorder.card import write_card
 from sim.recorder.config import RecordConfig
+from sim.recorder.hosted import start_deaf
 from sim.recorder.sensors import frame_bytes
 from sim.recorder.worker import work
 from sim.recorder.writer import begin, committed, finalise, size_of
@@ -39,8 +40,11 @@ RESERVE = 1.3
 class Where:
     """The server and the workers.
 
-    host, port: a CARLA server's; port 0 starts one for each worker. workers: 0 for one a core (one alone on a given
-    server). maps: folder of further .xodr towns for servers of ours.
+    Args:
+        host: address of a CARLA server that runs, with --port
+        port: its port; 0 starts a server of our own for each worker
+        workers: episodes recorded at once; 0 for one a core (one alone on a given server)
+        maps: folder of further .xodr towns for servers of our own
     """
 
     host: str = "127.0.0.1"
@@ -204,7 +208,7 @@ class Recording:
             args=(theirs, os.getpid(), self.root, self.config, (self.where.host, self.where.port), self.where.maps,
                   number, threads),
         )  # fmt: skip
-        process.start()
+        start_deaf(process)
         theirs.close()
         return _Worker(process, ours, number)
 

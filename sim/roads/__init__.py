@@ -15,6 +15,7 @@ Everything outside the reader is in the CARLA frame. Broken input is a RoadError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from sim.roads.errors import RoadError, RouteError
@@ -22,7 +23,8 @@ from sim.roads.lane_index import LanePlace
 from sim.roads.network import Poses, RoadNetwork
 from sim.roads.routing import Route, Router
 
-__all__ = ["LanePlace", "Poses", "RoadError", "RoadNetwork", "Route", "RouteError", "Router", "load", "towns"]
+__all__ = ["LanePlace", "Poses", "RoadError", "RoadNetwork", "Route", "RouteError", "Router", "check_towns", "load",
+           "towns"]  # fmt: skip
 
 TOWNS = Path(__file__).parent / "towns"
 
@@ -30,6 +32,14 @@ TOWNS = Path(__file__).parent / "towns"
 def towns() -> dict[str, Path]:
     """The shipped towns by name."""
     return {path.stem: path for path in sorted(TOWNS.glob("*.xodr"))}
+
+
+def check_towns(names: Iterable[str], maps: str = "") -> None:
+    """Raise RoadError for a name that is neither a shipped town nor an .xodr file of the folder `maps`."""
+    known = [*towns(), *(path.stem for path in sorted(Path(maps).glob("*.xodr") if maps else []))]
+    for name in names:
+        if name not in known and name.removesuffix("_Opt") not in known:
+            raise RoadError(f"no town '{name}'; there are {', '.join(known)} (--maps FOLDER adds its .xodr files)")
 
 
 def load(name_or_path: str | Path) -> RoadNetwork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,12 @@ CARTPOLE = "configs/control/cartpole_ppo.yaml"
         (["drive", "--perception", "somewhere"], "the expert sees the truth"),
         (["drive", "--perception", "somewhere", "--planner", "idm"], "no run 'somewhere'"),
         (["drive", "--routes", "0"], "routes"),
+        (["drive", "--towns", "Alder"], "a list is written '[first, second]'"),
+        (["drive", "--towns", "[Aldr]"], "no town 'Aldr'; there are Alder"),
+        (["record", "--towns", "[Aldr]"], "no town 'Aldr'; there are Alder"),
+        (["train", "perception", "--dataset", "datasets/small"], "did you mean 'data.path'"),
+        (["train", "planning", "--data.path", "datasets/small"], "did you mean 'dataset'"),
+        (["record", "--towns", "Alder"], "a list is written '[first, second]'"),
         (["drive", "--server", "here"], "host:port"),
         (["drive", "--weathers", "[Sunny]"], "Sunny"),
         (["sim", "view", "--live.server", "here"], "host:port"),
@@ -93,6 +100,15 @@ def test_help_lists_every_command_once(capsys: pytest.CaptureFixture[str]) -> No
     assert main([]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
     assert sorted(line.split("  ")[0] for line in lines) == sorted(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_says_what_each_option_means(verb: str) -> None:
+    parser, _ = make_parser(verb)
+    options = [action for action in parser._actions if action.option_strings and action.help != SUPPRESS]
+    assert not [action.option_strings[0] for action in options if not action.help]
+    assert parser.usage
+    assert parser.usage.endswith("[OPTIONS]")
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "configs" / "control").glob("*.yaml")), ids=lambda p: p.stem)

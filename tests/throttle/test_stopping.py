@@ -23,3 +23,10 @@ def test_only_a_second_ctrl_c_ends_a_run_at_once() -> None:
     with StopSignal() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop()
+
+
+def test_where_the_place_is_far_the_first_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with StopSignal(say="stopping soon"):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert capfd.readouterr().err.split("\n") == ["", "stopping soon", ""]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from throttle.cli import main
+from throttle.cli import main, make_parser
 from throttle.compare.arms import parse_arms
 from throttle.report.thresholds import words
 from throttle.runs import find_run, read_status
@@ -34,10 +35,13 @@ def test_a_search_trains_drives_reports_and_says_how_to_confirm(
     page = (place / "tuning.html").read_text()
     assert "<svg" in page
     assert found.best.name in page
-    arms = re.search(r"--arms (\S+) --seeds (\S+)", said)
-    assert arms
-    assert [a.clip.strategy for a in parse_arms(arms[1])] == ["none", found.best.strategy]
-    assert arms[2] == "[2,3,4,5,6]", "fresh seeds"
+    following = re.search(r"throttle (compare control .*)", said)
+    assert following, "the command that confirms it"
+    parser, module = make_parser("compare control")
+    confirm = parser.instantiate(parser.parse_args(module.rewrite(shlex.split(following[1])[2:])))
+    assert [a.clip.strategy for a in parse_arms(confirm.arms)] == ["none", found.best.strategy]
+    assert confirm.seeds == [2, 3, 4, 5, 6], "fresh ones"
+    assert (confirm.control.env.id, confirm.control.total_steps) == ("CartPole-v1", 512), "the same training"
     assert main([*options[:2], "--resume", "last", *options[-6:]]) == 0
     assert len(list(place.glob("*-seed*"))) == trained, "nothing is trained again"
 

@@ -1,6 +1,6 @@
 """Clipped against unclipped: the same driving trainings under several ways to clip, compared with statistics.
 
-    throttle compare control --arms none,global_norm=0.5,quantile --seeds [0,1,2,3,4]
+    throttle compare control --arms none,global_norm=0.5,quantile --seeds '[0,1,2,3,4]'
     throttle compare control --config configs/compare/urban_ppo.yaml
 
 Initial weights, seeds and routes are paired; only clipping differs. Stop it or kill it at any moment: --resume goes on.

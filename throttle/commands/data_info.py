@@ -52,6 +52,9 @@ def run(arguments: Namespace) -> int:
         for name, bands in found.classes.items():
             table.add_row(name, *(f"{n:,}" for n in bands), f"{sum(bands):,}")
         console.print(table)
+    if cut := found.ended.get("limit", 0):
+        longest = data.info["recorder"]["seconds"] if "recorder" in data.info else 0
+        console.print(f"{cut} episodes end at their time limit ({longest:g} s): their scores are of the part driven")
     for title, counts in (
         ("towns", found.towns), ("weather", found.weathers), ("ended", found.ended),
         ("speed followed (rows)", found.reasons), ("infractions", found.events), ("lights seen", found.lights),

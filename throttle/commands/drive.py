@@ -19,6 +19,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from contracts import UserError
+from sim.roads import check_towns
 from throttle.drive.config import DriveConfig
 from throttle.runs import Run, find_run
 from throttle.tracking import TrackingConfig
@@ -58,6 +59,8 @@ def run(arguments: Namespace) -> int:
     from throttle.drive.parts import find_parts
 
     config = DriveConfig(**{name: arguments[name] for name in DriveConfig.__dataclass_fields__})
+    if not config.server:
+        check_towns(config.towns, config.maps)
     console = Console()
     stacks = {name: find_parts(stack, Path(arguments.runs)) for name, stack in config.arms().items()}
     if arguments.resume:

@@ -1,8 +1,10 @@
 """Evaluate trained perception networks on pictures not trained on, beside a baseline that does not look.
 
-Several runs are compared as arms: throttle evaluate perception runs/a runs/b --robustness
-Writes evaluation.json and pictures of the worst frames into each run's folder; with --robustness also robustness.md and
-pictures of all of them into the first one's.
+throttle evaluate perception last --robustness
+throttle evaluate perception runs/a runs/b --robustness
+
+Several runs are compared as arms. Writes evaluation.json and pictures of the worst frames into each run's folder; with
+--robustness also robustness.md and pictures of all of them into the first one's.
 """
 
 from __future__ import annotations

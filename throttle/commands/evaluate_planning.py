@@ -1,9 +1,11 @@
 """Drive trained planners on routes not trained on, beside the expert, a lane follower with IDM and constant velocity.
 
-Several runs are compared as arms: throttle evaluate planning runs/a runs/b --robustness
-Writes evaluation.json and videos of the worst routes into each run's folder; with --robustness also robustness.md and a
-picture of all of them into the first one's. Open-loop figures are added where the dataset is there. Driving scores
-carry the name and version of their metric.
+throttle evaluate planning last
+throttle evaluate planning runs/a runs/b --robustness
+
+Several runs are compared as arms. Writes evaluation.json and videos of the worst routes into each run's folder; with
+--robustness also robustness.md and a picture of all of them into the first one's. Open-loop figures are added where the
+dataset is there. Driving scores carry the name and version of their metric.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from jsonargparse import ArgumentParser, Namespace
 from contracts import UserError
 from sim.recorder.config import RecordConfig
 from sim.recorder.recording import Estimate, Recording, State, Where, estimate
+from sim.roads import check_towns
 from throttle.commands.train_control import find_preset
 from throttle.tracking import TrackingConfig
 
@@ -59,6 +60,8 @@ def run(arguments: Namespace) -> int:
 
     config = config_of(arguments)
     where = Where(**{name: arguments[name] for name in Where.__dataclass_fields__})
+    if not where.port:
+        check_towns([*config.towns, *(config.test_towns if config.test else [])], where.maps)
     console = Console(stderr=True)
     recording = Recording(Path(arguments.out), config, where)
     if recording.complete:

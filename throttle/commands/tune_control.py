@@ -1,6 +1,6 @@
 """Search a clipping threshold for a driving policy: strategies x thresholds, each trained and driven on some seeds.
 
-    throttle tune control --config configs/control/lane_follow_ppo.yaml --strategies [global_norm,quantile] --trials 12
+    throttle tune control --config configs/control/lane_follow_ppo.yaml --strategies '[global_norm,quantile]' --trials 8
 
 The unclipped training is always tried too. Stop it or kill it at any moment: --resume goes on and repeats nothing.
 """
@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from jsonargparse import ArgumentParser, Namespace
 from clipping import ClipConfig
 from contracts import UserError
 from control.config import ControlConfig
-from throttle.runs import Run, find_run
+from throttle.runs import Run, dump_config, find_run, write_atomic
 from throttle.tracking import TrackingConfig
 from throttle.tuning import ClipSpace, supervised
 
@@ -34,6 +35,7 @@ class TuneConfig:
     name: str = "tune"
     """The search's folder is runs/<date>-<name>."""
     strategies: list[str] = dataclasses.field(default_factory=lambda: ["global_norm", "quantile"])
+    """Ways to clip whose threshold is searched."""
     trials: int = 12
     """Thresholds that are tried, besides no clipping."""
     seeds: list[int] = dataclasses.field(default_factory=lambda: [0, 1, 2])
@@ -127,7 +129,7 @@ def run(arguments: Namespace) -> int:
     console.print(f"search {place.path}; stop it at any moment, --resume {place.path} goes on", soft_wrap=True)
     work = functools.partial(objective, folder=place.path, config=config, tracking=tracking)
     try:
-        with StopSignal() as stop, ProgressBar("tune", console) as bar:
+        with StopSignal(say=supervised.STOPPING) as stop, ProgressBar("tune", console) as bar:
             found = tune(
                 work, config.space(), config.seeds, place.path, trials=config.trials, resume=bool(arguments.resume),
                 progress=bar, jobs=config.jobs, stop=stop,
@@ -145,11 +147,10 @@ def run(arguments: Namespace) -> int:
     console.print(words(found, score), highlight=False, style="bold", soft_wrap=True)
     for what, path in files.items():
         console.print(f"{what:<9}{path}", highlight=False, soft_wrap=True)
-    fresh = [max(config.seeds) + 1 + n for n in range(5)]
-    console.print(
-        f"next     throttle compare control --arms none,{found.best.name} --seeds {str(fresh).replace(' ', '')}",
-        soft_wrap=True,
-        highlight=False,
-    )
+    training = place.path / "control.yaml"
+    write_atomic(training, dump_config(config.control))
+    fresh = str([max(config.seeds) + 1 + n for n in range(5)]).replace(" ", "")
+    confirm = ["--control", str(training), "--arms", f"none,{found.best.name}", "--seeds", fresh]
+    console.print(f"next     throttle compare control {shlex.join(confirm)}", soft_wrap=True, highlight=False)
     place.finish("finished")
     return 0

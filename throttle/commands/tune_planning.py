@@ -1,6 +1,6 @@
 """Search a clipping threshold for a planner: strategies x thresholds, each trained on folds of the recorded routes.
 
-    throttle tune planning --planning.dataset datasets/driving --strategies [global_norm,quantile] --trials 8
+    throttle tune planning --planning.dataset datasets/driving --strategies '[global_norm,quantile]' --trials 8
 
 A fold's value is the loss on the routes that it holds out. Each learning rate gets a search of its own, in which the
 unclipped training is always tried. Stop it or kill it at any moment: --resume goes on and repeats nothing.

@@ -26,6 +26,7 @@ class Design:
     arms: str = "none,global_norm=0.5,quantile"
     """Ways to clip, as in none,global_norm=0.5,quantile,agc,skip=5. The baseline is none, else the first."""
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
+    """Each arm is trained once with each."""
     learning_rates: list[float] = field(default_factory=list)
     """Empty: the configuration's own."""
     jobs: int = 0
@@ -68,6 +69,7 @@ class ControlComparison(Design):
     robustness: list[str] = field(default_factory=list)
     """Perturbations to drive under: sensor_noise, action_delay, disturbance, actuator_gain; empty: none."""
     robustness_episodes: int = 32
+    """Episodes at each severity."""
     video_seconds: float = 20.0
     """Length of the side-by-side video of the arms; 0: none."""
     control: ControlConfig = field(default_factory=ControlConfig)

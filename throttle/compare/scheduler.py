@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
+from sim.recorder.hosted import start_deaf
 from throttle.stopping import StopSignal
 
 log = logging.getLogger(__name__)
@@ -88,10 +89,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work, os.getpid()))
-        # A Ctrl-C reaches the whole group of processes; only the parent is to answer it.
-        answer = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self.process.start()
-        signal.signal(signal.SIGINT, answer)
+        start_deaf(self.process)
         theirs.close()
         self.name = ""
 

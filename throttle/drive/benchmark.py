@@ -19,7 +19,7 @@ from typing import Any
 from contracts import UserError
 from sim.driving.referee import KINDS
 from sim.metrics import VERSIONS, Route, benchmark
-from sim.recorder.hosted import HostedServer
+from sim.recorder.hosted import HostedServer, start_deaf
 from throttle.drive.config import DriveConfig, Job, Stack, jobs
 from throttle.drive.episode import failed
 from throttle.runs import write_atomic
@@ -100,12 +100,13 @@ class Benchmark:
 
         context = multiprocessing.get_context("spawn")
         mine, theirs = context.Pipe()
+        log = self.path / f"worker-{slot.number}.log"
         slot.process = context.Process(
             target=work,
-            args=(theirs, os.getpid(), config, self.stacks, self.clips, host, port, 8000 + 50 * slot.number),
+            args=(theirs, os.getpid(), config, self.stacks, self.clips, log, host, port, 8000 + 50 * slot.number),
             daemon=True,
         )
-        slot.process.start()
+        start_deaf(slot.process)
         theirs.close()
         slot.pipe, slot.ready = mine, False
 

@@ -11,7 +11,7 @@ import numba
 
 from contracts import UserError
 from sim.client import ClientConfig, ServerLost, connect
-from sim.recorder.hosted import die_with_parent
+from sim.recorder.hosted import die_with_parent, keep_client_quiet
 from throttle.drive.config import DriveConfig, Job, Stack
 from throttle.drive.episode import drive
 from throttle.drive.parts import DT, Parts, load_parts
@@ -21,12 +21,13 @@ REPORT_EVERY = 0.5
 
 
 def work(
-    pipe: Connection, parent: int, config: DriveConfig, stacks: dict[str, Stack], folder: Path, host: str, port: int,
-    manager_port: int,
+    pipe: Connection, parent: int, config: DriveConfig, stacks: dict[str, Stack], folder: Path, log: Path, host: str,
+    port: int, manager_port: int,
 ) -> None:  # fmt: skip
     """Serve: receive jobs, drive them; send ("ready",), ("at", completion), ("done", outcome), ("bad", text) for what a
     person must mend, ("lost", text) where the server is gone."""
     die_with_parent(parent)
+    keep_client_quiet(log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     numba.set_num_threads(1)
     import torch

@@ -36,6 +36,8 @@ from throttle.tuning.attempts import Attempt, Search
 from throttle.tuning.search import tune
 from throttle.tuning.space import ClipSpace
 
+STOPPING = "stopping when the training in hand is over; a second Ctrl-C stops now, and it is trained again on --resume"
+
 
 @dataclasses.dataclass
 class SearchConfig:
@@ -44,6 +46,7 @@ class SearchConfig:
     name: str = "tune"
     """The search's folder is runs/<date>-<name>."""
     strategies: list[str] = dataclasses.field(default_factory=lambda: ["global_norm", "quantile"])
+    """Ways to clip whose threshold is searched."""
     ranges: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     """Strategy -> [lowest, highest] threshold; where it is not named: throttle/tuning/space.py, RANGES."""
     trials: int = 8
@@ -178,7 +181,7 @@ def search(
     console.print(f"search {place.path}; stop it at any moment, --resume {place.path} goes on", soft_wrap=True)
     stopped, found = False, {}
     try:
-        with StopSignal() as stop:
+        with StopSignal(say=STOPPING) as stop:
             for rate in config.rates or [getattr(config, subsystem).train.lr]:
                 folder = place.path / f"lr-{rate:g}"
                 work = functools.partial(

@@ -208,7 +208,7 @@ def run(config: WebConfig) -> None:
         await runner.setup()
         await web.SockSite(runner, sock, shutdown_timeout=1.0).start()
         shown = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host
-        print(f"throttle: http://{shown}:{sock.getsockname()[1]}/", flush=True)
+        print(f"open http://{shown}:{sock.getsockname()[1]}/ in a browser; Ctrl-C ends it", flush=True)
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
