@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from contracts import Ego, Objects, Scene, UserError
+from perception.classes import MOVERS
 from perception.config import ModelConfig
 from perception.lift import CameraModel, Lifted, lift
 from perception.lines import LOOKED_AT, StopLines
@@ -27,6 +28,8 @@ from perception.track import Tracker
 from training import load_weights
 
 DESCRIPTION = "model.json"
+SAME_ALONG, SAME_ACROSS = (1.0, 0.1), 0.6
+"""Metres, and share of the distance, along the line of sight, and metres across it, within which two movers are one."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,7 @@ class Perceiver:
             for objects, camera in ((found[name], self.description.cameras[name]) for name in pictures)
         ]
         tracks = []
-        merged = parts[0] if len(parts) == 1 else _merge(parts)
-        for track in self.tracker.update(merged, ego, seconds):
+        for track in self.tracker.update(distinct(parts), ego, seconds):
             if track.score >= self.score:
                 tracks.append((track, *self.tracker.in_ego(track)))
         light, stop, stop_sign = self.lines.update(list(found.values()), ego, seconds)
@@ -151,17 +153,27 @@ def _objects(tracks: list[Any]) -> Objects:
     )
 
 
-def _merge(parts: list[Lifted]) -> Lifted:
-    """Objects of several cameras; one that two cameras see, each at its border, counts once (the surer)."""
+def distinct(parts: list[Lifted]) -> Lifted:
+    """Objects of several cameras, each once, the surest first taken.
+
+    One that two cameras see, each at its border, is one. So are movers of any classes that one camera sees at almost
+    the same place: a cyclist is found as a bicycle and as a pedestrian, a van as a car and as a truck.
+    """
     names = list(Lifted.__dataclass_fields__)
     values = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    kept: list[int] = []
     camera = np.concatenate([np.full(len(part), k) for k, part in enumerate(parts)])
+    place, mover = values["centre"][:, :2], values["labels"] < MOVERS
+    away = np.linalg.norm(place, axis=1)
+    view = place / np.maximum(away, 1e-6)[:, None]
+    kept: list[int] = []
     for k in np.argsort(-values["scores"], kind="stable").tolist():
-        gaps = [
-            np.linalg.norm(values["centre"][k, :2] - values["centre"][j, :2]) for j in kept if camera[j] != camera[k]
-        ]
-        reach = float(values["half_extent"][k, 0]) + 0.5
-        if not gaps or min(gaps) > reach:
+        others = np.array(kept, np.intp)
+        gap = place[k] - place[others]
+        along = np.abs((gap * view[others]).sum(1))
+        across = np.abs(gap[:, 1] * view[others, 0] - gap[:, 0] * view[others, 1])
+        same = mover[k] & mover[others] & (along < SAME_ALONG[0] + SAME_ALONG[1] * away[k]) & (across < SAME_ACROSS)
+        twice = np.linalg.norm(gap, axis=1) <= float(values["half_extent"][k, 0]) + 0.5
+        if not np.where(camera[others] == camera[k], same, twice).any():
             kept.append(k)
-    return Lifted(**{name: value[kept] for name, value in values.items()})
+    rows = np.array(kept, np.intp)
+    return Lifted(**{name: value[rows] for name, value in values.items()})

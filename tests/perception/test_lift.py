@@ -13,7 +13,7 @@ from perception.classes import CLASSES, SIZES
 from perception.lift import Lifted, lift
 from perception.model import nothing
 from perception.output import Detections
-from perception.perceive import _merge
+from perception.perceive import distinct
 from perception.track import Tracker
 
 
@@ -86,13 +86,22 @@ def test_what_two_cameras_see_counts_once() -> None:
     """At the border of two pictures a car is in both; the surer one is kept, and cars of one picture never merge."""
     left, right = placed([0, 0], [(10.0, 6.0), (12.0, 5.0)]), placed([0, 5], [(10.3, 6.2), (20.0, -6.0)])
     sure = Lifted(**{**right.__dict__, "scores": np.array([0.5, 0.9], np.float32)})
-    merged = _merge([left, sure])
+    merged = distinct([left, sure])
     assert sorted(map(tuple, merged.centre[:, :2].tolist())) == [(10.0, 6.0), (12.0, 5.0), (20.0, -6.0)]
     assert merged.scores.tolist() == pytest.approx([1.0, 1.0, 0.9])
     surer = Lifted(**{**left.__dict__, "scores": np.array([0.4, 0.3], np.float32)})
-    kept = _merge([surer, right]).centre[:, 0].tolist()
+    kept = distinct([surer, right]).centre[:, 0].tolist()
     assert any(abs(x - 10.3) < 1e-4 for x in kept)
     assert not any(abs(x - 10.0) < 1e-4 for x in kept)
+
+
+def test_what_one_camera_sees_as_two_classes_counts_once() -> None:
+    """A cyclist found as a bicycle and a pedestrian behind it is one; who walks beside it is not, nor a car behind."""
+    found = placed([4, 5, 5, 0, 6], [(20.0, 0.0), (21.5, 0.3), (20.0, 1.5), (26.0, 0.0), (20.0, 0.0)])
+    scored = Lifted(**{**found.__dict__, "scores": np.array([0.6, 0.4, 0.5, 0.9, 0.8], np.float32)})
+    kept = distinct([scored])
+    assert kept.labels.tolist() == [0, 6, 4, 5]  # the surest first; a traffic light hides nobody
+    assert kept.centre[3, 1] == pytest.approx(1.5)
 
 
 def test_velocity_over_ground_while_the_ego_turns() -> None:
