@@ -214,7 +214,7 @@ def _effect(f: Explanation, optimizer: str | None) -> str:
     )
     text = f"{start}: clipped updates were multiplied by {factors} (80% of them)."
     if adaptive and constant:
-        text += f" Under {optimizer} so even a factor cancels: the threshold did next to nothing there."
+        text += f" Under {optimizer} a factor that hardly varies cancels: the threshold did next to nothing there."
     elif adaptive:
         text += f" Under {optimizer} the constant part of that cancels; what stays is that all gradients weigh alike."
     elif optimizer is None:

@@ -1,10 +1,15 @@
-"""Every command of the README and the pages is one that the program takes; every link leads somewhere."""
+"""Every command of the README and the pages is one that the program takes, every link leads somewhere, Python uses what
+is there."""
 
 from __future__ import annotations
 
+import ast
 import functools
+import importlib
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +21,11 @@ from throttle.commands.train_control import find_preset
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 parser_of = functools.cache(make_parser)
+OURS = ("clipping", "contracts", "control", "examples", "perception", "planning", "sim", "throttle", "training")
+ELSEWHERE = (
+    "clipping.md",
+    "clipping-checks.md",
+)  # fragments: see tests/clipping/test_docs.py
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
@@ -68,3 +78,24 @@ def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "README.md" or f"({page.name})" in index, page.name
+
+
+def python(page: Path) -> str:
+    """The Python blocks of a page, one after the other."""
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return "\n".join(blocks)
+
+
+SNIPPETS = [page for page in PAGES if page.name not in ELSEWHERE and python(page)]
+
+
+@pytest.mark.parametrize("page", SNIPPETS, ids=lambda page: page.name)
+def test_the_python_of_a_page_uses_what_is_there(page: Path) -> None:
+    code = python(page)
+    check = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "--output-format", "concise", "-"]
+    said = subprocess.run(check, input=code, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OURS:
+            module = importlib.import_module(node.module)
+            assert not [alias.name for alias in node.names if not hasattr(module, alias.name)], node.module

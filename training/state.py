@@ -90,6 +90,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         path = path / CHECKPOINT
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there; a run has its best.pt from its first validation on") from None
     except Exception as error:  # torch raises many types for a damaged file
         raise UserError(f"{path}: cannot be read as weights: {' '.join(str(error).split())[:200]}") from None
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):

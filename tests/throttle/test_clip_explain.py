@@ -61,7 +61,7 @@ def test_a_running_run_and_a_resumed_one_are_read(tmp_path: Path, capsys: pytest
         file.write("41,0.3")  # a row being written
     text = explained(tmp_path, capsys, "--optimizer", "Adam")
     assert "planning: 20 steps, 100%" in text
-    assert "even a factor cancels" in text
+    assert "a factor that hardly varies cancels" in text
 
 
 def test_the_optimiser_is_that_of_the_runs_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +72,7 @@ def test_the_optimiser_is_that_of_the_runs_config(tmp_path: Path, capsys: pytest
     for text, words in (
         ("train: {optimizer: momentum}", "Under SGD"),
         ("train: {optimizer: adamw}", "Under AdamW"),
-        ("algorithm: ppo", "Under Adam so even"),
+        ("algorithm: ppo", "Under Adam a factor"),
         ("name: x", "Under Adam and its kin"),
         ("[", "Under Adam and its kin"),
     ):

@@ -254,4 +254,6 @@ def test_weights_files_are_data_only(tmp_path: Path) -> None:
     torch.save({"state_dict": {"a": Payload()}}, tmp_path / "evil.pt")
     with pytest.raises(UserError, match="cannot be read as weights"):
         training.load_weights(tmp_path / "evil.pt")
+    with pytest.raises(UserError, match="from its first validation on"):
+        training.load_weights(tmp_path / "best.pt")
     assert not (tmp_path / "ran").exists()

@@ -7,6 +7,7 @@ an episode ends at the first collision or red light, as in training.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,11 @@ def title(config: ControlConfig, changes: dict[str, Any], episodes: int) -> str:
     return f"{config.env.id} {town}, {episodes} episodes, none of them trained on"
 
 
+def cell(value: float, form: str) -> str:
+    """A figure of a table; a dash where there is none, as infractions a km of who stood still."""
+    return form.format(value) if math.isfinite(value) else "-"
+
+
 def table(rows: list[Evaluation], heading: str) -> Any:
     """A rich table, a row for each policy."""
     from rich.table import Table
@@ -145,5 +151,5 @@ def table(rows: list[Evaluation], heading: str) -> Any:
     for name, _, _ in columns:
         shown.add_column(name, justify="right")
     for row, values in zip(rows, figures):
-        shown.add_row(row.policy, *(form.format(values[key]) for _, key, form in columns))
+        shown.add_row(row.policy, *(cell(values[key], form) for _, key, form in columns))
     return shown

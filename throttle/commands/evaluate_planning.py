@@ -20,6 +20,7 @@ from jsonargparse import ArgumentParser, Namespace
 from contracts import UserError
 from planning.config import CHECKS, Check
 from planning.evaluate import Course, infractions, together
+from throttle.commands.evaluate_control import cell
 from throttle.commands.train_planning import KIND, load_config
 from throttle.runs import Run, find_run, write_atomic
 from throttle.tracking import Tracker, TrackingConfig
@@ -238,5 +239,5 @@ def table(rows: dict[str, Evaluation], heading: str) -> Any:
         shown.add_column(name, justify="right")
     for name, evaluation in rows.items():
         figures = evaluation.figures()
-        shown.add_row(name, *(form.format(figures[key]) for _, key, form in COLUMNS))
+        shown.add_row(name, *(cell(figures[key], form) for _, key, form in COLUMNS))
     return shown
