@@ -6,7 +6,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 PYTEST_ARGS ?=
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: help demo test test-slow lint format clean
+
+help:
+	@echo 'make demo        record, train, compare clipped with unclipped, drive, report: a quarter of an hour on two cores'
+	@echo 'make test        the tests (make test PYTEST_ARGS=tests/clipping: some); make test-slow: those that take minutes'
+	@echo 'make lint        style and types; make format mends the style'
+	@echo 'make clean       removes $(VENV)'
+	@echo 'Each sets up $(VENV) where it is not there. Then: . $(BIN)/activate; throttle --help'
 
 $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else f"Throttle needs Python 3.10 to 3.12, this is {v[0]}.{v[1]}: call make PYTHON=python3.11")'

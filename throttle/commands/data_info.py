@@ -53,8 +53,11 @@ def run(arguments: Namespace) -> int:
             table.add_row(name, *(f"{n:,}" for n in bands), f"{sum(bands):,}")
         console.print(table)
     if cut := found.ended.get("limit", 0):
-        longest = data.info["recorder"]["seconds"] if "recorder" in data.info else 0
-        console.print(f"{cut} episodes end at their time limit ({longest:g} s): their scores are of the part driven")
+        longest = data.info["config"]["seconds"]
+        console.print(
+            f"{cut} episodes end at the recording's limit of {longest:g} s: their scores count the part driven",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
     for title, counts in (
         ("towns", found.towns), ("weather", found.weathers), ("ended", found.ended),
         ("speed followed (rows)", found.reasons), ("infractions", found.events), ("lights seen", found.lights),
