@@ -27,7 +27,6 @@ def work(
     """Serve: receive jobs, drive them; send ("ready",), ("at", completion), ("done", outcome), ("bad", text) for what a
     person must mend, ("lost", text) where the server is gone."""
     die_with_parent(parent)
-    keep_client_quiet(log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     numba.set_num_threads(1)
     import torch
@@ -37,6 +36,7 @@ def work(
     # a picture may take its time in a server of our own that compiles
     options = ClientConfig(host=host, port=port, delta=DT, timeout=240.0, manager_port=manager_port)
     try:
+        keep_client_quiet(log)
         with connect(options) as sim:
             pipe.send(("ready",))
             while True:
