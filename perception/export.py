@@ -49,7 +49,7 @@ def export(net: PerceptionNet, width: int, height: int, path: Path) -> dict[str,
         import onnxruntime
         import onnxscript  # noqa: F401 - torch exports through it
     except ImportError:
-        raise UserError("ONNX needs the extra onnx: pip install 'throttle-drive[onnx]'") from None
+        raise UserError("ONNX needs the extra onnx: in the clone, pip install '.[onnx]'") from None
     maps = _Maps(net, (height, width)).eval()
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (1, 3, height, width), generator=generator).float()

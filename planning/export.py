@@ -64,7 +64,7 @@ def export(net: PlanningNet, path: Path) -> float:
     the packages of the extra `onnx` are missing.
     """
     if any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "onnxscript")):
-        raise UserError("ONNX export needs the extra onnx: pip install 'throttle-drive[onnx]'")
+        raise UserError("ONNX export needs the extra onnx: in the clone, pip install '.[onnx]'")
     module = _Plans(net.eval())
     batch = torch.export.Dim("batch", min=1, max=65536)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

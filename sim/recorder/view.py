@@ -160,7 +160,7 @@ def rerun(data: Dataset, episode: int, path: Path) -> None:
     try:
         import rerun as rr
     except ImportError as error:
-        raise UserError("the rerun viewer is not installed: pip install 'throttle-drive[rerun]'") from error
+        raise UserError("the rerun viewer is not installed: in the clone, pip install '.[rerun]'") from error
     recording = rr.RecordingStream("throttle", recording_id=f"{data.root.name}-{episode}")
     recording.save(str(path))
     shots, boxes = _shots(data, episode)

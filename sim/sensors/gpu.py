@@ -112,7 +112,7 @@ warnings.filterwarnings("ignore", ".*Grid size")  # numba-cuda's advice: a pictu
 def check() -> None:
     """Raise UserError where nothing can be painted on a CUDA device."""
     if not config.ENABLE_CUDASIM and importlib.util.find_spec("numba_cuda") is None:
-        raise UserError("device cuda: the package numba-cuda is missing (pip install 'throttle-drive[cuda]')")
+        raise UserError("device cuda: the package numba-cuda is missing (in the clone, pip install '.[cuda]')")
     if not cuda.is_available():
         raise UserError("device cuda: there is no CUDA device")
 

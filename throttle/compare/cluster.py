@@ -74,7 +74,7 @@ def run_on_cluster(address: str, jobs: Sequence[Job], show: Show) -> dict[str, s
     try:
         import ray
     except ImportError:
-        raise UserError("--ray needs Ray: pip install 'throttle-drive[ray]'") from None
+        raise UserError("--ray needs Ray: in the clone, pip install '.[ray]'") from None
     mine = not ray.is_initialized()
     if mine:
         _probe(address)
