@@ -18,7 +18,7 @@ NOTHING, STOP = "none", "stop sign"
 
 def told(found: Detections, signs: tuple[str, ...]) -> tuple[str, float]:
     """State of the light that binds, `stop sign` or `none`, and metres to its line, as the car is told."""
-    light, metres, stop_sign = StopLines(signs).update([found.above(LOOKED_AT)], ROLLING, 0.0)
+    light, metres, stop_sign = StopLines(signs, believed=0.0).update([found.above(LOOKED_AT)], ROLLING, 0.0)
     if light is not LightState.NONE:
         return light.name.lower(), metres
     return (STOP, metres) if stop_sign else (NOTHING, math.inf)

@@ -22,6 +22,9 @@ BINDS = 0.5
 MEMORY = 0.5
 """Seconds in which what was read off a light loses all but 1/e of its weight: some looks in a row must agree before a
 state that is well known is given up."""
+BELIEVED = 1.0
+"""Evidence (how sure each look was, summed with that fading) from which a light is believed: two to three looks ten times a
+second. In a look or two a tail light is taken for a red one."""
 TRUST = 0.35
 """Weight of a look's distance to the line against what was known of it; SAME: metres by which they may differ."""
 SAME = 15.0
@@ -42,9 +45,10 @@ FORGET = 5.0
 
 
 class StopLines:
-    """Call `update` once a look. `signs`: names of the signs that the network knows."""
+    """Call `update` once a look. signs: names that the network knows. believed: evidence from which a light counts."""
 
-    def __init__(self, signs: Sequence[str]) -> None:
+    def __init__(self, signs: Sequence[str], believed: float = BELIEVED) -> None:
+        self._least = believed
         self._stop = signs.index("stop") if "stop" in signs else -1
         self._light, self._light_line, self._light_age = LightState.NONE, math.inf, math.inf
         self._evidence: dict[LightState, float] = {}
@@ -60,7 +64,9 @@ class StopLines:
         self._look_for_light(found, moved, seconds)
         sign_line = self._look_for_stop_sign(found, ego, moved, seconds)
         near = 0.0 < self._light_line <= NEAR and self._light in (LightState.RED, LightState.YELLOW)
-        if self._light_age <= (WAIT if near else HOLD) and -1.0 < self._light_line <= sign_line:
+        if self._light_age > (WAIT if near else HOLD) or self._light_line <= -1.0:
+            self._light = LightState.NONE
+        if self._light != LightState.NONE and self._light_line <= sign_line:
             return self._light, max(self._light_line, 0.0), False
         return LightState.NONE, sign_line, math.isfinite(sign_line)
 
@@ -86,7 +92,9 @@ class StopLines:
             if self._light_age <= WAIT and abs(line - self._light_line) <= SAME:
                 line = self._light_line + TRUST * (line - self._light_line)
             self._light_line = line
-            self._light = max(self._evidence, key=lambda state: self._evidence[state])
+            state = max(self._evidence, key=lambda state: self._evidence[state])
+            if self._evidence[state] >= self._least:
+                self._light = state
             self._light_age = 0.0
 
     def _look_for_stop_sign(self, found: Sequence[Detections], ego: Ego, moved: float, seconds: float) -> float:
