@@ -23,8 +23,8 @@ MEMORY = 0.5
 """Seconds in which what was read off a light loses all but 1/e of its weight: some looks in a row must agree before a
 state that is well known is given up."""
 BELIEVED = 1.0
-"""Evidence (how sure each look was, summed with that fading) from which a light is believed: two to three looks ten times a
-second. In a look or two a tail light is taken for a red one."""
+"""Evidence (how sure each look was, summed with that fading) from which a light or stop sign is believed: two or three
+looks ten times a second. In a look or two a tail light is taken for a red one, a sign's back for a stop sign."""
 TRUST = 0.35
 """Weight of a look's distance to the line against what was known of it; SAME: metres by which they may differ."""
 SAME = 15.0
@@ -34,10 +34,8 @@ HOLD = 1.0
 """Seconds that a light stays known after it was seen last."""
 NEAR, WAIT = 16.0, 4.0
 """Metres to its line within which a red or yellow light stays known for longer, and for how many seconds."""
-SURE = 2
-"""Looks that a stop sign must be seen in to be remembered until its line."""
 REMEMBERED = 20.0
-"""Seconds that it is remembered."""
+"""Seconds that a stop sign is remembered until its line."""
 AT_LINE, STANDING = 9.0, 0.2
 """Metres to its line, from the ego's centre, and m/s at which a stop sign is honoured."""
 FORGET = 5.0
@@ -45,14 +43,14 @@ FORGET = 5.0
 
 
 class StopLines:
-    """Call `update` once a look. signs: names that the network knows. believed: evidence from which a light counts."""
+    """Call `update` once a look. signs: names that the network knows. believed: evidence from which one counts."""
 
     def __init__(self, signs: Sequence[str], believed: float = BELIEVED) -> None:
         self._least = believed
         self._stop = signs.index("stop") if "stop" in signs else -1
         self._light, self._light_line, self._light_age = LightState.NONE, math.inf, math.inf
         self._evidence: dict[LightState, float] = {}
-        self._sign_line, self._sign_age, self._looks = math.inf, math.inf, 0
+        self._sign_line, self._sign_age, self._sign_evidence, self._sign = math.inf, math.inf, 0.0, False
         self._honoured = math.inf  # seconds since a stop sign that was honoured was seen last
 
     def update(self, found: Sequence[Detections], ego: Ego, seconds: float) -> tuple[LightState, float, bool]:
@@ -102,20 +100,24 @@ class StopLines:
         self._honoured += seconds
         self._sign_age += seconds
         self._sign_line -= moved
-        nearest = math.inf
+        self._sign_evidence *= math.exp(-seconds / MEMORY)
+        best, line = 0.0, math.inf
         for objects in found:
-            rows = (objects.labels == SIGN) & (objects.sign == self._stop) & (objects.binding >= BINDS)
-            nearest = min(nearest, *objects.stop[rows].tolist(), math.inf)
-        if math.isfinite(nearest):
-            if self._honoured <= FORGET:  # the same, still in the picture
-                self._honoured = 0.0
-                return math.inf
-            self._sign_line, self._sign_age, self._looks = nearest, 0.0, self._looks + 1
-        known = self._sign_age == 0.0 or (self._looks >= SURE and self._sign_age <= REMEMBERED)
-        if not known or self._sign_line <= 0.0:
-            self._looks = 0
+            signs = (objects.labels == SIGN) & (objects.sign == self._stop) & (objects.binding >= BINDS)
+            for k in np.flatnonzero(signs):
+                sure = float(objects.binding[k] * objects.scores[k])
+                if sure > best:
+                    best, line = sure, float(objects.stop[k])
+        same = abs(line - self._sign_line) <= SAME
+        if best > 0.0 and self._honoured <= FORGET:  # the same, still in the picture
+            self._honoured = 0.0
             return math.inf
-        if self._sign_line <= AT_LINE and ego.speed <= STANDING:
-            self._honoured, self._sign_age, self._looks = 0.0, math.inf, 0
-            return math.inf
-        return self._sign_line
+        if best > 0.0 and (same or not self._sign):
+            self._sign_line = self._sign_line + TRUST * (line - self._sign_line) if same else line
+            self._sign_age = 0.0
+            self._sign_evidence += best
+            self._sign |= self._sign_evidence >= self._least
+        self._sign &= self._sign_age <= REMEMBERED and self._sign_line > 0.0
+        if self._sign and self._sign_line <= AT_LINE and ego.speed <= STANDING:
+            self._honoured, self._sign_age, self._sign_evidence, self._sign = 0.0, math.inf, 0.0, False
+        return self._sign_line if self._sign else math.inf
