@@ -117,6 +117,7 @@ def _one(place: Path, net: PerceptionNet, arguments: Namespace, console: Any, st
     speed = latency(net, frames, min(50, max(10, len(frames))))
     towns = ", ".join(sorted({str(r.get("town", "")) for r in frames.records}))
     console.print(_overall(rows, f"{len(frames)} pictures of {arguments.split} ({towns})"))
+    console.print(LEGEND, style="dim", highlight=False)  # (a caption would be as narrow as the table)
     for title, table in _tables(rows[0]):
         console.print(_table(title, table))
     console.print(f"{speed['median_ms']:.1f} ms a picture (p95 {speed['p95_ms']:.1f}), {arguments.threads} threads")
@@ -186,7 +187,7 @@ def _tables(result: Evaluation) -> list[tuple[str, dict[str, dict[str, float]]]]
 def _overall(rows: list[Evaluation], heading: str) -> Any:
     from rich.table import Table
 
-    shown = Table(title=heading, caption=LEGEND)
+    shown = Table(title=heading)
     shown.add_column("figure", no_wrap=True)
     for row in rows:
         shown.add_column(row.name, justify="right")
@@ -209,7 +210,9 @@ def _table(title: str, table: dict[str, dict[str, float]]) -> Any:
     for name in columns:
         shown.add_column(name.replace("_", " "), justify="right")
     for name, row in table.items():
-        shown.add_row(name, *(_figure(row.get(column, math.nan)) for column in columns))
+        values = {column: row.get(column, math.nan) for column in columns}
+        counts = {column: str(round(values[column])) for column in ("pictures", "objects") if column in row}
+        shown.add_row(name, *(counts.get(column) or _figure(value) for column, value in values.items()))
     return shown
 
 

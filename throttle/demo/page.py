@@ -118,8 +118,8 @@ def _driven(stages: Stages) -> dict[str, Any]:
     done = found["arms"]["stack"]["figures"].get("completion", 0.0)
     others = ", ".join(f"{name} {score:.0f}" for name, score in scores.items() if name != "stack")
     text = (
-        f"from camera and lidar to pedals the stack scores {scores['stack']:.0f} of 100 and completes {done:.0f}% of "
-        f"routes in a town that it has never seen ({METRIC}; beside it: {others})"
+        f"from camera and lidar to pedals the stack scores {scores['stack']:.0f} of 100 and drives {done:.0f}% of the "
+        f"way in a town that it has never seen ({METRIC}; beside it: {others})"
     )
     clips = [str(clip) for clip in sorted((path / "clips").glob("stack-*.mp4"))[:SHOWN]]
     return {"text": text, "figures": scores, "links": {"drives": str(path / "report.html")}, "look": clips}

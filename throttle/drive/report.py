@@ -109,7 +109,7 @@ def headline(config: DriveConfig, found: dict[str, Any]) -> str:
     spread = f" (seeds {min(seeds):.1f} to {max(seeds):.1f})" if len(seeds) > 1 else ""
     text = (
         f"Driving score {figures.get(f'driving_score/{METRIC}', 0.0):.1f} of 100{spread}, "
-        f"{figures.get('completion', 0.0):.0f}% of the routes completed"
+        f"{figures.get('completion', 0.0):.0f}% of the way driven"
     )
     others = [f"{name} {arm['figures'].get(f'driving_score/{METRIC}', 0.0):.1f}" for name, arm in arms.items()][1:]
     return text + (f"; beside it: {', '.join(others)}." if others else ".")
