@@ -53,9 +53,10 @@ def run(arguments: Namespace) -> int:
             table.add_row(name, *(f"{n:,}" for n in bands), f"{sum(bands):,}")
         console.print(table)
     if cut := found.ended.get("limit", 0):
-        longest = data.info["config"]["seconds"]
+        longest = data.info["config"].get("seconds")  # (of another program's recording it may say anything)
         console.print(
-            f"{cut} episodes end at the recording's limit of {longest:g} s: their scores count the part driven",
+            f"{cut} episodes end at the recording's limit{f' of {longest:g} s' if longest else ''}: their scores count "
+            "the part driven",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
     for title, counts in (
