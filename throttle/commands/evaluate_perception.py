@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 OVERALL = ("map50", "map50_all", "map", "map_small", "map_medium", "map_large", "ap3d", "ap3d_2m", "miou",
            "light_accuracy", "sign_accuracy", "binding_right", "binding_false", "line_error")  # fmt: skip
+COUNTS = ("pictures", "objects")
 FIGURES = {"map50": "mAP50", "miou": "mIoU", "ap3d_2m": "3-D AP within 2 m"}
 """What is shown under perturbations."""
 LOCAL = "||change of the output|| / ||change of the picture||"
@@ -211,8 +212,8 @@ def _table(title: str, table: dict[str, dict[str, float]]) -> Any:
         shown.add_column(name.replace("_", " "), justify="right")
     for name, row in table.items():
         values = {column: row.get(column, math.nan) for column in columns}
-        counts = {column: str(round(values[column])) for column in ("pictures", "objects") if column in row}
-        shown.add_row(name, *(counts.get(column) or _figure(value) for column, value in values.items()))
+        values = {column: round(v) if column in row and column in COUNTS else v for column, v in values.items()}
+        shown.add_row(name, *map(_figure, values.values()))
     return shown
 
 
