@@ -28,7 +28,8 @@ from planning.config import CHECKS, NetConfig  # noqa: E402
 from planning.evaluate import Course, make_batch  # noqa: E402
 from planning.export import INPUTS, OUTPUTS, export, session  # noqa: E402
 from planning.model import PlanningNet  # noqa: E402
-from planning.planner import BatchDriver, Planner, batch_scenes, load_planner  # noqa: E402
+from planning.planner import BatchDriver, Planner, load_planner  # noqa: E402
+from planning.sight import true_scenes  # noqa: E402
 from sim.driving.batch import Batch  # noqa: E402
 
 WANTED = 200.0
@@ -79,7 +80,7 @@ def main() -> int:
     else:
         planner = Planner(PlanningNet(NetConfig()), CHECKS)
     batch = make_batch(Course(routes=64), "Alder", 6.0)
-    many, scene = batch_scenes(batch), batch.world.scene(0)
+    many, scene = true_scenes(batch, batch.active.nonzero()[0]).tensors(), batch.world.scene(0)
     one = many.take(slice(0, 1)).narrow(32, planner.net.config.route_points)
     with tempfile.TemporaryDirectory() as folder:
         difference = export(planner.net, Path(folder) / "planner.onnx")

@@ -66,10 +66,12 @@ class AugmentConfig:
     """Share of objects that those scenes lack."""
     false: float = 0.3
     """Mean number of objects that those scenes have and the world has not; always away from the route."""
+    erring: float = 0.5
+    """Share of scenes told with the errors of a perception, where `errors` names any; `noise` is of the others."""
 
     def __post_init__(self) -> None:
         within("augment.", self, pose=(0, 1), lateral=(0, 3), heading=(0, 0.5), noise=(0, 1), position=(0, 5),
-               drop=(0, 0.9), false=(0, 10))  # fmt: skip
+               drop=(0, 0.9), false=(0, 10), erring=(0, 1))  # fmt: skip
 
 
 @dataclass
@@ -118,11 +120,14 @@ class DaggerConfig:
     factor drawn from 1 to this: to give way to them is seldom asked otherwise."""
     towns: list[str] = field(default_factory=lambda: ["Alder", "Gridley"])
     """Towns driven in."""
+    erring: float = 0.5
+    """Share of the worlds in which the planner is told of objects with the errors of a perception, where `errors` names
+    any; the expert sees the truth."""
 
     def __post_init__(self) -> None:
         within("dagger.", self, rounds=(0, 100), steps=(1, 1 << 40), lr=(1e-12, 10), worlds=(1, 4096),
                seconds=(1, 3600), every=(1, 1000), gap=(0, 1e3), expert=(0, 1), fastest=(1, 4), walkers=(0, 1000),
-               jaywalk=(1, 100))  # fmt: skip
+               jaywalk=(1, 100), erring=(0, 1))  # fmt: skip
         if self.rounds and not self.towns:
             raise UserError("dagger.towns must name a town")
 
@@ -137,6 +142,9 @@ class PlanningConfig:
     """Folder of a dataset that `throttle record` made."""
     seed: int = 0
     """Weights, order of the data, augmentation and DAgger's routes follow from it."""
+    errors: str = ""
+    """File with the errors of a perception (configs/planning/errors.yaml; `throttle evaluate scenes` makes one), for
+    augmentation and rounds of DAgger; empty: none."""
     standing: float = 0.2
     """Share kept of the training rows at which the ego stands and is to stand: one red light gives hundreds of them."""
     validation_rows: int = 2000

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from contracts import ObjectClass
 from planning.data import Episodes
-from planning.planner import BatchDriver, batch_scenes
+from planning.planner import BatchDriver
 from planning.scenes import Scenes
+from planning.sight import true_scenes
 from sim.driving.batch import Batch, BatchConfig
 from sim.driving.expert import ExpertPlanner
 from sim.driving.plans import Plans
@@ -51,7 +52,7 @@ class Recording:
         ids = slot + np.where(kind == ObjectClass.PEDESTRIAN, WALKER_IDS, 0)
         ids = np.where(kind < 0, -1, ids + np.where(kind == ObjectClass.STATIC, STATIC_IDS, 0))
         pose = np.stack([vehicles.x[w, 0], vehicles.y[w, 0], vehicles.yaw[w, 0]], 1)
-        scenes = Scenes(*(field[w] for field in batch_scenes(batch).arrays()))
+        scenes = true_scenes(batch, w)
         self._steps.append(
             (w, scenes, ids, pose, plans.path[w], plans.speed[w], reason[w], np.full(len(w), time, np.float32))
         )
@@ -132,6 +133,8 @@ def drive(
     batch.world.state.buffers.wf[:, W_JAYWALK] *= often.astype(np.float32)
     expert, kept = ExpertPlanner(), Recording(batch)
     expert.begin(batch)
+    if driver is not None:
+        driver.begin(batch)
     dt, push, left = batch.config.dt, np.zeros(worlds, np.float32), np.zeros(worlds)
     steps = round(lesson.seconds / dt)
     for step in range(steps):

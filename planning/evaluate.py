@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from contracts import UserError
 from planning.data import Episodes
 from planning.openloop import judge, spread, summary
-from planning.perturb import LEVELS, SEVERITIES, perturb
-from planning.planner import BatchDriver, Planner, batch_scenes
+from planning.perturb import LEVELS, SEVERITIES, PerturbedSight
+from planning.planner import BatchDriver, Planner
 from planning.scenes import Scenes, concatenate
+from planning.sight import true_scenes
 from sim.driving.baselines import SceneRows, constant_velocity, lane_follower
 from sim.driving.batch import Batch, BatchConfig, RowsPlanner
 from sim.driving.batch import Planner as BatchPlanner
@@ -55,6 +55,8 @@ class Course:
     """Seconds of a step."""
     limit: float = 300.0
     """Seconds after which a route that has not ended is ended."""
+    errors: str = ""
+    """File of a perception's errors (configs/planning/errors.yaml) with which the Scenes are told; empty: the truth."""
 
     def __post_init__(self) -> None:
         if not self.towns or not self.densities:
@@ -245,12 +247,8 @@ def robustness(
     for kind in kinds:
         scores = [clean]
         for severity in SEVERITIES:
-            random = torch.Generator().manual_seed(course.seed * 100 + severity)
-
-            def spoil(scenes: Scenes, k: str = kind, s: int = severity, r: torch.Generator = random) -> Scenes:
-                return perturb(scenes, k, s, r)
-
-            outcomes = drive_course(f"{kind} {severity}", BatchDriver(planner, spoil), course, progress)
+            driver = BatchDriver(planner, PerturbedSight(kind, severity, course.seed * 100 + severity))
+            outcomes = drive_course(f"{kind} {severity}", driver, course, progress)
             scores.append(together(outcomes).figures()[SCORE])
         found.append(Robustness(kind, scores))
     return found
@@ -263,7 +261,7 @@ def course_scenes(planner: Planner, course: Course, every: int = 20, seconds: fl
         batch, driver = make_batch(course, town, density), BatchDriver(planner)
         for step in range(round(seconds / course.dt)):
             if step % every == 0:
-                found.append(batch_scenes(batch).take(torch.from_numpy(np.flatnonzero(batch.active))))
+                found.append(true_scenes(batch, np.flatnonzero(batch.active)))
             batch.step(driver.plan(batch))
             if not batch.active.any():
                 break

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from contracts import ObjectClass
 from planning.config import AugmentConfig
 from planning.data import Examples
+from planning.errors import ErrorConfig
 from planning.scenes import CONFIDENCE, HALF_LENGTH, HALF_WIDTH, VX, VY, YAW, Scenes
-from planning.tokens import on_route
+from planning.sight import true_scenes
+from planning.tell import tell_once
+from planning.tokens import on_route, squared_gaps
+from sim.driving.batch import Batch
 
 CLEAR = 4.0
 """Metres from the route within which training adds no false object: the expert would have braked for it."""
+CONCERN = 3.0
+"""Metres from the route within which an object concerns the ego."""
 GHOST = (2.2, 0.95)
 """Half length and width of a false car, metres."""
 
@@ -41,8 +49,13 @@ def move(scenes: Scenes, shift: Tensor, turn: Tensor) -> Scenes:
     )
 
 
-def augment(batch: Examples, config: AugmentConfig, random: torch.Generator) -> Examples:
-    """A batch for training, changed as `config` says; all random numbers come from `random`."""
+def augment(
+    batch: Examples, config: AugmentConfig, random: torch.Generator, errors: ErrorConfig | None = None
+) -> Examples:
+    """A batch for training, changed as `config` says; all random numbers come from `random`.
+
+    errors: those of a perception, with which a share of the scenes is told.
+    """
     scenes, count = batch.scenes, batch.rows
     chosen = torch.rand(count, generator=random) < config.pose
     shift = torch.zeros(count, 2)
@@ -51,10 +64,36 @@ def augment(batch: Examples, config: AugmentConfig, random: torch.Generator) -> 
     scenes = move(scenes, shift, turn)
     path = move_points(batch.path, shift, turn)
     future = move_points(batch.future, shift, turn)
-    spoilt = torch.rand(count, generator=random) < config.noise
+    erring = torch.zeros(count, dtype=torch.bool)
+    if errors is not None:
+        erring = torch.rand(count, generator=random) < config.erring
+        scenes = err(scenes, erring, errors, random)
+    spoilt = (torch.rand(count, generator=random) < config.noise) & ~erring
     scenes = measure_badly(scenes, spoilt, config.position, config.drop, random)
     scenes = add_ghosts(scenes, spoilt, config.false, CLEAR, random)
     return Examples(scenes, path, batch.speed, future, batch.known)
+
+
+def err(scenes: Scenes, rows: Tensor, errors: ErrorConfig, random: torch.Generator) -> Scenes:
+    """In the scenes of `rows` [B] bool: what a perception of those errors tells of the objects; lines stay true.
+
+    Objects that concern the ego (`concerns`) are never missing: a plan that follows what cannot be seen teaches to
+    brake for nothing.
+    """
+    chosen = rows.nonzero()[:, 0]
+    if not len(chosen):
+        return scenes
+    seed = int(torch.randint(1 << 62, (), generator=random))
+    mine = scenes.take(chosen)
+    told = tell_once(mine.arrays(), errors, seed, concerns(mine).numpy()).tensors()
+    return Scenes(*(field.index_copy(0, chosen, new) for field, new in zip(scenes, told, strict=True)))
+
+
+def concerns(scenes: Scenes) -> Tensor:
+    """[B, N] bool: objects within CONCERN of the route ahead, now or (at constant velocity) up to two seconds later."""
+    centre, velocity = scenes.objects[..., :2], scenes.objects[..., VX : VY + 1]
+    gaps = [squared_gaps(centre + s * velocity, scenes.route[:, ::2]).amin(-1) for s in (0.0, 1.0, 2.0)]
+    return torch.stack(gaps).amin(0) < CONCERN**2
 
 
 def measure_badly(scenes: Scenes, rows: Tensor, position: float, drop: float, random: torch.Generator) -> Scenes:
@@ -130,3 +169,19 @@ def perturb(scenes: Scenes, kind: str, severity: int, random: torch.Generator) -
     shift[:, 1] = LEVELS["localisation"][severity - 1] * torch.randn(scenes.batch, generator=random)
     moved = move(scenes, shift, torch.zeros(scenes.batch))
     return scenes._replace(route=moved.route)
+
+
+class PerturbedSight:
+    """The truth with one of LEVELS, drawn anew each step."""
+
+    def __init__(self, kind: str, severity: int, seed: int) -> None:
+        self._kind, self._severity = kind, severity
+        self._random = torch.Generator().manual_seed(seed)
+
+    def begin(self, batch: Batch) -> None:
+        """Nothing is kept between steps."""
+
+    def look(self, batch: Batch, worlds: NDArray[np.intp]) -> Scenes:
+        """As `perturb`."""
+        scenes = true_scenes(batch, worlds).tensors()
+        return perturb(scenes, self._kind, self._severity, self._random).arrays()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from contracts import Plan, Scene, UserError
 from planning.config import Check, PlanningConfig
 from planning.model import PlanningNet, to_plan
 from planning.safety import safe
-from planning.scenes import FAR, MOST_OBJECTS, OBJECT_FIELDS, Scenes, from_scenes, straighten
+from planning.scenes import MOST_OBJECTS, Scenes, from_scenes
+from planning.sight import Sight, TrueSight
 from sim.driving.batch import Batch
 from sim.driving.plans import Plans
 from training import load_weights
@@ -57,39 +58,21 @@ def load_planner(path: Path, config: PlanningConfig) -> Planner:
     return Planner(net, config.safety)
 
 
-def batch_scenes(batch: Batch) -> Scenes:
-    """The true scenes of all worlds of a batch, as tensors."""
-    truth = batch.world.truth
-    objects = np.zeros((*truth.kind[:, 0].shape, OBJECT_FIELDS), np.float32)
-    objects[..., :7] = truth.objects[:, 0, :, :7]
-    objects[..., 7] = truth.kind[:, 0] >= 0
-    rules = np.stack(
-        [np.minimum(truth.stop_distance[:, 0], FAR), truth.stop_sign[:, 0], truth.speed_limit[:, 0]], 1
-    ).astype(np.float32)
-    return Scenes(
-        ego=truth.ego[:, 0].copy(),
-        objects=objects,
-        kind=truth.kind[:, 0].astype(np.int64),
-        route=straighten(truth.route[:, 0]).copy(),
-        light=truth.light[:, 0].astype(np.int64),
-        rules=rules,
-    ).tensors()
-
-
 class BatchDriver:
     """A planner at the wheel of every world of a sim.driving.batch.Batch."""
 
-    def __init__(self, planner: Planner, spoil: Callable[[Scenes], Scenes] = lambda scenes: scenes) -> None:
-        """spoil: what to do to the true scenes before the planner sees them."""
-        self.planner, self.spoil = planner, spoil
+    def __init__(self, planner: Planner, sight: Sight | None = None) -> None:
+        """sight: what the planner is told; the truth by default."""
+        self.planner, self.sight = planner, sight or TrueSight()
 
     def begin(self, batch: Batch) -> None:
-        """Nothing is kept between steps."""
+        """The batch is about to start."""
+        self.sight.begin(batch)
 
     def plan(self, batch: Batch) -> Plans:
         """Plans for all worlds; those of worlds that are not driven any more stand."""
         active = np.flatnonzero(batch.active)
         plans = Plans.empty(len(batch.routes))
-        found = self.planner.rows(self.spoil(batch_scenes(batch).take(torch.from_numpy(active))))
+        found = self.planner.rows(self.sight.look(batch, active).tensors())
         plans.path[active], plans.speed[active] = found
         return plans

@@ -18,12 +18,14 @@ from contracts.runs import Progress, RunDirectory, Tracking
 from planning.config import AugmentConfig, PlanningConfig
 from planning.dagger import Lesson, drive, lessons
 from planning.data import Examples, join, load
+from planning.errors import ErrorConfig, load_errors
 from planning.losses import losses
 from planning.model import FORECAST_TIMES, PlanningNet, to_plan
 from planning.perturb import augment
 from planning.phases import Phase, PhaseProgress, PhaseTracking
 from planning.planner import BatchDriver, Planner
 from planning.scenes import SPEED, Scenes
+from planning.sight import ErringSight
 from sim.driving.batch import Batch, BatchConfig
 from sim.roads import load as load_town
 from training import Data, Draw, Module, Result, fit, load_weights, weights_hash, write_tensors
@@ -38,8 +40,8 @@ log = logging.getLogger(__name__)
 class ExampleSet(Dataset[Draw]):
     """Examples for the loop: a draw stands for itself until `gather` makes a batch of many at once."""
 
-    def __init__(self, examples: Examples, config: AugmentConfig) -> None:
-        self.examples, self.config = examples, config
+    def __init__(self, examples: Examples, config: AugmentConfig, errors: ErrorConfig | None = None) -> None:
+        self.examples, self.config, self.errors = examples, config, errors
 
     def __len__(self) -> int:
         return self.examples.rows
@@ -61,7 +63,7 @@ class Gather:
         if draws[0].seed is None:
             return self.validation.examples.take(rows)
         random = torch.Generator().manual_seed(draws[0].seed)
-        return augment(self.train.examples.take(rows), self.train.config, random)
+        return augment(self.train.examples.take(rows), self.train.config, random, self.train.errors)
 
 
 class Learner(Module):
@@ -142,6 +144,7 @@ def train(
     if nothing had happened, to the last bit, rounds of DAgger included: what a round added is kept in the run's folder.
     """
     examples, held_out = sets or (recorded(config, "train"), recorded(config, "validation", config.validation_rows))
+    errors = load_errors(config.errors) if config.errors else None
     validation = ExampleSet(held_out, config.augment)
     torch.manual_seed(config.seed)
     learner = Learner(config)
@@ -153,7 +156,7 @@ def train(
         steps = config.dagger.steps if number else first
         settings = config.train
         if number:
-            added = taught(config, learner, number, run.path, stop)
+            added = taught(config, learner, number, run.path, stop, errors)
             if added is None:
                 return _stopped(run, begin, initial, learner)
             examples = join([examples, added])
@@ -162,7 +165,7 @@ def train(
         if newest is not None and int(newest.name) >= begin + steps and number < config.dagger.rounds:
             learner.load_state_dict(load_weights(newest))
             continue
-        data_set = ExampleSet(examples, config.augment)
+        data_set = ExampleSet(examples, config.augment, errors)
         result = fit(
             learner,
             Data(data_set, validation, Gather(data_set, validation)),
@@ -182,8 +185,9 @@ def train(
 
 
 def taught(
-    config: PlanningConfig, learner: Learner, number: int, folder: Path, stop: Callable[[], bool]
-) -> Examples | None:
+    config: PlanningConfig, learner: Learner, number: int, folder: Path, stop: Callable[[], bool],
+    errors: ErrorConfig | None,
+) -> Examples | None:  # fmt: skip
     """What round `number` of DAgger adds; kept in the run's folder, so that it is driven once. None: stopped."""
     kept = folder / f"dagger-{number}.pt"
     if kept.exists():
@@ -194,7 +198,8 @@ def taught(
     lesson = Lesson(
         settings.seconds, settings.every, settings.gap, settings.expert / number, settings.fastest, settings.jaywalk
     )
-    driver = BatchDriver(Planner(learner.net))
+    sight = None if errors is None else ErringSight(errors, seed, settings.erring, lines=False)
+    driver = BatchDriver(Planner(learner.net), sight)
     parts = []
     for town, routes, traffic in lessons(settings.towns, settings.worlds, seed, BatchConfig(walkers=settings.walkers)):
         episodes = drive(Batch(load_town(town), routes, traffic), driver, lesson, seed, stop)

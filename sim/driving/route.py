@@ -158,9 +158,8 @@ class RouteTracker:
         return to_ego(self.points[at, 0:2], around)
 
     def scene(self, around: Surroundings, nearest: int = 32, points: int = 64) -> Scene:
-        """The truth as a contracts.Scene: at most `nearest` objects within 80 m, the nearest first."""
-        order = np.argsort(around.away, kind="stable")
-        order = order[around.away[order] <= HORIZON][:nearest]
+        """The truth as a contracts.Scene: those objects that `near` names."""
+        order = near(around, nearest)
         yaw = around.yaw[order] - around.pose[5]
         yaw = (yaw + np.float32(np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi)
         return Scene(
@@ -179,6 +178,12 @@ class RouteTracker:
             stop_sign=self.stop_sign,
             speed_limit=self.speed_limit,
         )
+
+
+def near(around: Surroundings, count: int = 32) -> NDArray[np.intp]:
+    """Rows of the at most `count` others within 80 m, the nearest first."""
+    order = np.argsort(around.away, kind="stable")
+    return order[around.away[order] <= HORIZON][:count]
 
 
 def turn_to_ego(vectors: F32, around: Surroundings) -> F32:

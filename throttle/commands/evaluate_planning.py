@@ -80,7 +80,9 @@ def run(arguments: Namespace) -> int:
     import torch
     from rich.console import Console
 
+    from planning.errors import load_errors
     from planning.planner import BatchDriver, load_planner
+    from planning.sight import ErringSight
 
     torch.set_num_threads(1)
     numba.set_num_threads(1)  # a part of the course is a few worlds: to wake a second thread takes longer
@@ -99,7 +101,11 @@ def run(arguments: Namespace) -> int:
             config = dataclasses.replace(config, safety=arguments.safety)
         configs[place.name] = config
         learned[place.name] = place, load_planner(place / "best.pt", config)
-    drivers: dict[str, Any] = {name: BatchDriver(planner) for name, (_, planner) in learned.items()}
+    errors = load_errors(course.errors) if course.errors else None
+    drivers: dict[str, Any] = {
+        name: BatchDriver(planner, None if errors is None else ErringSight(errors, course.seed))
+        for name, (_, planner) in learned.items()
+    }
     if arguments.baselines:
         from planning.evaluate import baselines
 
@@ -152,7 +158,8 @@ def _closed_loop(drivers: dict[str, Any], course: Course, console: Any, status: 
     every = {name: together(outcomes) for name, outcomes in found.items()}
     towns, densities = ", ".join(course.towns), ", ".join(f"{d:g}" for d in course.densities)
     count = len(next(iter(every.values())).drives)
-    console.print(table(every, f"{count} {course.split} routes in {towns}; traffic {densities} a km"))
+    told = "; what is told errs (not for the baselines)" if course.errors else ""
+    console.print(table(every, f"{count} {course.split} routes in {towns}; traffic {densities} a km{told}"))
     for part in range(len(course.towns) * len(course.densities)):
         rows = {name: outcomes[part].evaluation for name, outcomes in found.items()}
         first = next(iter(found.values()))[part]

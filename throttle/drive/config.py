@@ -81,6 +81,8 @@ class DriveConfig:
     """Steps of 0.05 s from picture to picture; between them what was seen moves on by its velocity."""
     video: bool = True
     """Keep a clip of each infraction."""
+    pairs: bool = False
+    """Keep what perception told beside the truth, look by look, for throttle evaluate scenes."""
     server: str = ""
     """Host:port of a CARLA server; empty starts our own."""
     maps: str = ""

@@ -32,6 +32,7 @@ from sim.recorder.traffic import Crowd, populate
 from sim.roads.network import RoadNetwork
 from throttle.drive.config import DriveConfig, Job
 from throttle.drive.film import Film
+from throttle.drive.pairs import PAIRS, Pairs
 from throttle.drive.parts import DT, Parts, View, known_only, move_on
 
 EGO = "vehicle.tesla.model3"
@@ -45,12 +46,16 @@ PARTS = ("sensors", "perception", "planning", "control", "simulator")
 class Driver:
     """A stack at the wheel; a driver for `sim.driving.loop.steps`. Keeps how long each part took (milliseconds)."""
 
-    def __init__(self, parts: Parts, tracker: RouteTracker, look: Callable[[], View] | None, every: int) -> None:
-        """look: what the sensors give at this step; asked every `every` steps, never where perception is the truth."""
+    def __init__(
+        self, parts: Parts, tracker: RouteTracker, look: Callable[[], View] | None, every: int,
+        pairs: Pairs | None = None,
+    ) -> None:  # fmt: skip
+        """look: what the sensors give at this step; asked every `every` steps, never where perception is the truth.
+        pairs: where to keep what was told at each look beside the truth."""
         self.tracker = tracker
         self.took: dict[str, list[float]] = defaultdict(list)
         self.scene: Scene | None = None
-        self._parts, self._look, self._every = parts, look, every
+        self._parts, self._look, self._every, self._pairs = parts, look, every, pairs
         self._step = 0
         self._seen: tuple[Scene, Surroundings] | None = None
         if parts.perception is not None:
@@ -84,6 +89,8 @@ class Driver:
             self._seen = perception.see(view, known), around
             self.took["sensors"].append(1e3 * (middle - begin))
             self.took["perception"].append(1e3 * (perf_counter() - middle))
+            if self._pairs is not None:
+                self._pairs.add(truth, self._seen[0], around)
             return self._seen[0]
         scene, then = self._seen
         c, s = math.cos(then.yaw_of_ego), math.sin(then.yaw_of_ego)
@@ -127,12 +134,16 @@ def drive(
         pictures, lidar = rig.of(int(sim.world.get_snapshot().frame), PATIENCE)
         return View({name: got.rgb for name, got in pictures.items() if got.rgb is not None}, lidar)
 
-    driver = Driver(parts, RouteTracker(network, named.route), look if rig is not None else None, config.sense_every)
+    pairs = Pairs() if config.pairs and rig is not None else None
+    tracker = RouteTracker(network, named.route)
+    driver = Driver(parts, tracker, look if rig is not None else None, config.sense_every, pairs)
     film = Film(sim, ego, not config.server) if config.video else None
     sim.tick()
     found = _run(sim, ego, view, driver, crowd, scenario, film, config, report)
     if rig is not None:
         rig.stop()
+    if pairs is not None:
+        pairs.write(folder.parent / PAIRS / f"{job.key.replace('/', '-')}.npz")
     clips = film.save(folder, job.key.replace("/", "-")) if film is not None else {}
     for number, clip in clips.items():
         found["infractions"][number]["clip"] = clip

@@ -1,0 +1,129 @@
+"""Errors of a perception: what is told errs as was asked for, and measuring it gives the numbers back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from contracts import LightState, UserError
+from planning.config import AugmentConfig
+from planning.data import Episodes
+from planning.errors import GROUPS, load_errors
+from planning.measure import fit
+from planning.pairs import Told
+from planning.perturb import augment, concerns
+from planning.scenes import CONFIDENCE, Scenes
+from planning.sight import ErringSight, true_scenes
+from planning.tell import hidden
+from sim.driving.batch import Batch, BatchConfig
+from sim.driving.expert import ExpertPlanner
+from sim.driving.routes import named_routes
+from sim.roads import load
+
+ERRORS = "configs/planning/errors.yaml"
+
+
+def batch(worlds: int = 6) -> Batch:
+    network = load("Alder")
+    return Batch(network, named_routes(network, "train", worlds, 0), BatchConfig(density=9.0, walkers=60, seed=3))
+
+
+@pytest.fixture(scope="module")
+def routes() -> list[Told]:
+    """What the expert's drives look like through the errors of the preset, and the truth."""
+    steps, worlds, sight, expert = 240, batch(), ErringSight(load_errors(ERRORS), 0), ExpertPlanner()
+    sight.begin(worlds)
+    expert.begin(worlds)
+    every = np.arange(6)
+    looks = []
+    for _ in range(steps):
+        truth = worlds.world.truth
+        numbers = truth.slot[:, 0] + 1000 * (truth.kind[:, 0] == 5) + 2000 * (truth.kind[:, 0] == 6)
+        numbers = np.where(truth.kind[:, 0] < 0, -1, numbers).astype(np.int64)
+        looks.append((true_scenes(worlds, every), sight.look(worlds, every), numbers))
+        worlds.step(expert.plan(worlds))
+    time = 0.1 * np.arange(steps)
+    return [
+        Told(
+            *(Scenes(*(np.stack([look[which][k][w] for look in looks]) for k in range(6))) for which in (0, 1)),
+            np.stack([look[2][w] for look in looks]), time,
+        )
+        for w in every
+    ]  # fmt: skip
+
+
+def test_measuring_gives_the_numbers_back(routes: list[Told], tmp_path: Path) -> None:
+    wanted = load_errors(ERRORS)
+    routes[0].write(tmp_path / "pairs" / "one.npz")
+    again = Told.read(tmp_path / "pairs" / "one.npz")
+    assert all(np.array_equal(a, b) for a, b in zip(again.told, routes[0].told, strict=True))
+    found = fit(routes)
+    assert found.view == pytest.approx(wanted.view, rel=0.15)
+    for name in ("car", "pedestrian"):
+        assert found.seen[name][1:4] == pytest.approx(wanted.seen[name][1:4], abs=0.15)
+    assert found.along[1:4] == pytest.approx(wanted.along[1:4], rel=0.5)
+    assert found.velocity[1:3] == pytest.approx(wanted.velocity[1:3], rel=0.6)
+    assert found.false == pytest.approx(wanted.false, rel=0.5)
+    assert found.confidence[0] == pytest.approx(wanted.confidence[0], abs=0.05)
+
+
+def test_who_stands_behind_another_is_hidden() -> None:
+    objects = np.zeros((1, 3, 8), np.float32)
+    objects[0, :, :2] = (10.0, 0.0), (20.0, 0.5), (20.0, 8.0)
+    objects[0, :, 2:4] = 2.2, 0.9
+    scenes = Scenes(np.zeros((1, 6)), objects, np.zeros((1, 3), np.int64), None, None, None)
+    assert hidden(scenes).tolist() == [[False, True, False]]
+    assert not hidden(scenes._replace(kind=np.array([[-1, 0, 0]]))).any()
+
+
+def test_only_objects_err_in_lessons_and_only_in_some_worlds() -> None:
+    errors = load_errors(ERRORS)
+    worlds, sight = batch(), ErringSight(errors, 4, share=0.5, lines=False)
+    one, two = (sight.begin(worlds) or sight.look(worlds, np.arange(6)) for _ in range(2))
+    true = true_scenes(worlds, np.arange(6))
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))  # the same worlds, the same errors
+    erring = (one.objects[..., CONFIDENCE] % 1.0 > 0).any(1)
+    assert 0 < erring.sum() < 6
+    for told, truth in zip(one, true, strict=True):
+        assert np.array_equal(told[~erring], truth[~erring])
+    for name in ("ego", "route", "light", "rules"):
+        assert np.array_equal(getattr(one, name), getattr(true, name))
+    behind = np.abs(np.arctan2(one.objects[..., 1], one.objects[..., 0])) > errors.view + 0.3
+    assert not (behind & (one.kind >= 0))[erring].any()
+
+
+def test_in_training_who_concerns_the_ego_is_always_told(train_part: Episodes) -> None:
+    examples = train_part.examples((1.0,), 48).take(slice(0, 64))
+    errors = load_errors(ERRORS)
+    config = AugmentConfig(pose=0.0, noise=0.0, erring=1.0)
+    told = augment(examples, config, torch.Generator().manual_seed(1), errors).scenes
+    near = concerns(examples.scenes) & (examples.scenes.kind >= 0)
+    assert near.any()
+    assert (told.kind[near] >= 0).all()
+    assert (told.objects[near][:, CONFIDENCE] < 1).any()
+    assert (told.kind[examples.scenes.kind >= 0] < 0).any()
+    assert torch.equal(told.light, examples.scenes.light)
+    again = augment(examples, config, torch.Generator().manual_seed(1), errors).scenes
+    assert torch.equal(again.objects, told.objects)
+
+
+def test_lights_are_told_late_and_yellow_is_told_red(routes: list[Told]) -> None:
+    true, told = (np.concatenate([getattr(r, name).light for r in routes]) for name in ("true", "told"))
+    assert (true == LightState.YELLOW).any()
+    assert not (told == LightState.YELLOW).any()
+    both = (true > 0) & (told > 0)
+    assert 0.5 < (true == told)[both].mean() < 1.0
+
+
+@pytest.mark.parametrize("text", ["seen: {car: [1, 2]}", "nothing: 1", "[1", "view: 9", "3"])
+def test_a_file_that_holds_no_errors_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "errors.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match="errors"):
+        load_errors(str(file))
+    with pytest.raises(UserError):
+        load_errors(str(tmp_path / "none.yaml"))
+    assert len(load_errors(ERRORS).seen) == len(GROUPS)
