@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train planning": ("throttle.commands.train_planning", "a Scene to a Plan, from recorded driving"),
     "train control": ("throttle.commands.train_control", "a driving policy, by reinforcement in the simulator"),
     "evaluate perception": ("throttle.commands.evaluate_perception", "how well a network sees an unseen town"),
-    "evaluate scenes": ("throttle.commands.evaluate_scenes", "how a perception errs, as numbers to train planners with"),
+    "evaluate scenes": ("throttle.commands.evaluate_scenes", "how a perception errs, as numbers for planners"),
     "evaluate planning": ("throttle.commands.evaluate_planning", "drive a planner beside the expert and baselines"),
     "evaluate control": ("throttle.commands.evaluate_control", "drive routes that a policy was not trained on"),
     "drive": ("throttle.commands.drive", "drive routes with the whole stack, closed loop; scores, clips, report"),
