@@ -65,6 +65,8 @@ class ErrorConfig:
     """Mean and standard deviation of its distance, metres."""
     false_speed: float = 2.0
     """Standard deviation of each component of its velocity, m/s."""
+    false_confidence: list[float] = field(default_factory=lambda: [0.4, 0.08])
+    """Mean and standard deviation."""
     false_kinds: list[float] = field(default_factory=list)
     """Probability of each class."""
     light: list[float] = field(default_factory=list)

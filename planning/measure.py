@@ -37,8 +37,8 @@ class Seen:
 
     route, look, number: which. kind, away (metres), bearing, covered (as `hidden`), told [R]. error [R, 6]: along and
     across the line of sight, of the velocity likewise (m/s), of the heading (radians), confidence. speed [R, 2]: true
-    and told velocity along the true one, m/s. label [R]: class told. ghost [G, 8]: route, look, class, distance,
-    bearing, speed, metres to the route, metres to the next true object.
+    and told velocity along the true one, m/s. label [R]: class told. ghost [G, 7]: route, look, class, distance,
+    bearing, speed, confidence.
     """
 
     route: NDArray[np.int64]
@@ -95,15 +95,13 @@ def compare(routes: Sequence[Told]) -> Seen:
                 rows.append((r, m, number, kind[k], away, bearing, hides, j >= 0, error, speed, as_class))
             for j in sorted(set(range(len(told))) - set(match.tolist())):
                 place = told[j, :2]
-                near = np.linalg.norm(true[:, :2] - place, axis=1).min() if len(true) else np.inf
-                beside = np.linalg.norm(both.true.route[m] - place, axis=1).min()
                 ghosts.append((r, m, label[j], np.hypot(*place), np.arctan2(place[1], place[0]),
-                               np.hypot(*told[j, VX : VY + 1]), beside, near))  # fmt: skip
+                               np.hypot(*told[j, VX : VY + 1]), told[j, CONFIDENCE]))  # fmt: skip
     route, look, number, kinds, aways, bearings, covers, hits, errors, speeds, labels = zip(*rows, strict=True)
     return Seen(
         np.array(route), np.array(look), np.array(number), np.array(kinds), np.array(aways), np.array(bearings),
         np.array(covers), np.array(hits), np.array(errors, float), np.array(speeds, float), np.array(labels),
-        np.array(ghosts, float).reshape(-1, 8),
+        np.array(ghosts, float).reshape(-1, 7),
     )  # fmt: skip
 
 
@@ -181,6 +179,7 @@ def fit(routes: Sequence[Told], measured: str = "") -> ErrorConfig:
         false_seconds=_short(_lasting(ghost, times)),
         false_distance=[_short(ghost[:, 3].mean()), _short(ghost[:, 3].std())] if len(ghost) else [25.0, 10.0],
         false_speed=_short(deviation(np.concatenate([ghost[:, 5], -ghost[:, 5]]))),
+        false_confidence=[_short(ghost[:, 6].mean()), _short(ghost[:, 6].std())] if len(ghost) else [0.4, 0.1],
         false_kinds=[_short(v) for v in _shares(ghost[:, 2].astype(np.int64))],
         **_lines(routes),
     )

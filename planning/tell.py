@@ -27,6 +27,8 @@ from planning.scenes import (
     Scenes,
 )
 
+LEAST_SURE = 0.3
+"""Confidence from which perception tells of an object."""
 YAW_RATE = 2
 """Column of Scenes.ego."""
 SEEN, ALONG, ACROSS, SPEED_ALONG, SPEED_ACROSS, TURN, FLIP, SURE = range(8)
@@ -75,7 +77,7 @@ class Teller:
         self._values = random.standard_normal((worlds, slots, 8)).astype(np.float32)
         self._kinds = random.random((worlds, slots)).astype(np.float32)
         self._known = np.zeros((worlds, slots), np.float32)
-        self._ghosts = np.zeros((worlds, GHOSTS, 7), np.float32)  # x, y, yaw, vx, vy, class, seconds left
+        self._ghosts = np.zeros((worlds, GHOSTS, 8), np.float32)  # x, y, yaw, vx, vy, class, seconds left, confidence
         self._light = random.standard_normal((worlds, 5))  # told, place, false, yellow, sign
         self._state = np.zeros((worlds, 2), np.int64)  # of the light: as told, as it was at the last step
         self._since = np.zeros(worlds)
@@ -147,7 +149,7 @@ class Teller:
         objects[..., YAW] += c.yaw * value[..., TURN] + np.pi * (value[..., FLIP] < ndtri(c.flipped))
         kind = (self._kinds[at][..., None] > self._told_as[group]).sum(-1).clip(0, len(ObjectClass) - 1)
         objects[..., HALF_LENGTH : HALF_WIDTH + 1] = self._half[kind]
-        objects[..., CONFIDENCE] = (c.confidence[0] + c.confidence[1] * value[..., SURE]).clip(0.3, 1.0)
+        objects[..., CONFIDENCE] = (c.confidence[0] + c.confidence[1] * value[..., SURE]).clip(LEAST_SURE, 1.0)
         objects[~told] = 0.0
         return objects, np.where(told, kind, -1)
 
@@ -176,6 +178,7 @@ class Teller:
         new[..., 3:5] = c.false_speed * random.standard_normal((*shape, 2))
         new[..., 5] = random.choice(len(ObjectClass), shape, p=np.array(c.false_kinds) / sum(c.false_kinds))
         new[..., 6] = random.exponential(c.false_seconds, shape)
+        new[..., 7] = random.normal(c.false_confidence[0], c.false_confidence[1], shape).clip(LEAST_SURE, 1.0)
         ghosts = np.where(fresh[..., None], new, ghosts)
         self._ghosts[worlds] = ghosts
         count = kind.shape[1]
@@ -188,7 +191,7 @@ class Teller:
             objects[rows, at, HALF_LENGTH : HALF_WIDTH + 1] = self._half[label]
             objects[rows, at, YAW] = ghosts[rows, k, 2]
             objects[rows, at, VX : VY + 1] = ghosts[rows, k, 3:5]
-            objects[rows, at, CONFIDENCE] = c.confidence[0]
+            objects[rows, at, CONFIDENCE] = ghosts[rows, k, 7]
 
     def _lines(self, scenes: Scenes, worlds: NDArray[np.intp], seconds: float) -> tuple[NDArray[np.int64], F32]:
         """Light and rules as told."""
