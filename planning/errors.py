@@ -86,14 +86,15 @@ class ErrorConfig:
     """Share of the time in which a light is told red where none binds."""
 
     def __post_init__(self) -> None:
-        lists = {f"seen.{name}": row for name, row in self.seen.items()}
-        lists |= {name: getattr(self, name) for name in ("along", "nearer", "across", "velocity", "light")}
+        lists: dict[str, list[float]] = {f"seen.{name}": row for name, row in self.seen.items()}
+        lists |= {"along": self.along, "nearer": self.nearer, "across": self.across, "velocity": self.velocity}
+        lists["light"] = self.light
         for name, row in lists.items():
             if len(row) != RANGES:
                 raise UserError(f"errors: {name} has {len(row)} numbers, not {RANGES}")
         if sorted(self.seen) != sorted(GROUPS) or sorted(self.told_as) != sorted(GROUPS):
             raise UserError(f"errors: seen and told_as name each of {', '.join(GROUPS)}")
-        if {len(row) for row in (*self.told_as.values(), self.half, self.false_kinds)} != {len(ObjectClass)}:
+        if {*map(len, self.told_as.values()), len(self.half), len(self.false_kinds)} != {len(ObjectClass)}:
             raise UserError(f"errors: told_as, half and false_kinds have {len(ObjectClass)} entries, one a class")
         within("errors.", self, view=(0.01, math.pi), hidden=(0, 1), seen_seconds=(0.01, 1e3),
                place_seconds=(0.01, 1e3), velocity_seconds=(0.01, 1e3), settle=(1e-3, 1e2), yaw=(0, 3),
