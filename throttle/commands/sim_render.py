@@ -3,7 +3,7 @@
 throttle sim render --town Alder --weather HardRainNight --out night.png
 throttle sim render --town Gridley --view bird --seconds 10 --out bird.mp4
 throttle sim render --town Marlin --view fly --seconds 20 --out fly.mp4
-throttle sim render --pose 12,-30,1.6,0,90 --sensor depth --out depth.png
+throttle sim render --pose 1.75,-30,1.6,0,-90 --sensor depth --out depth.png
 """
 
 from __future__ import annotations
