@@ -132,6 +132,16 @@ class Frames(TorchDataset[Sample]):
         record = self.records[item]
         return self._stops.get((record["episode_index"], record["frame_index"]), math.nan)
 
+    def light_shares(self) -> tuple[float, ...]:
+        """Shares of the states (`classes.STATES`) among the lights that count; empty without a light."""
+        counts = Counter(
+            annotation["state"]
+            for item in range(len(self))
+            for annotation, ignored in zip(self.annotations[item], self.ignored(item))
+            if "state" in annotation and not ignored
+        )
+        return tuple(counts[state] / counts.total() for state in STATES) if counts else ()
+
     def only(self, items: list[int]) -> Frames:
         """Some of the pictures, as a set of their own."""
         part = copy.copy(self)

@@ -23,6 +23,8 @@ SPREAD = 0.09
 INSIDE = 0.3
 """Cells where the Gaussian is at least this learn the object's box and numbers."""
 MOST = 100  # objects of a picture
+ADJUST = 0.25
+"""Tau of Menon et al. (arXiv:2007.07314, eq. 9): how far states of lights are told as if all were equally frequent."""
 
 
 def losses(maps: dict[str, Tensor], targets: list[Target]) -> dict[str, Tensor]:
@@ -184,8 +186,13 @@ def _semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
 # -- answering -------------------------------------------------------------------------------------------------------
 
 
-def decode(maps: dict[str, Tensor], image: int, focal: float, threshold: float = 0.02) -> dict[str, Any]:
-    """The objects of one picture as arrays of `output.Detections`; focal: pixels of the scaled picture."""
+def decode(
+    maps: dict[str, Tensor], image: int, focal: float, threshold: float = 0.02, shares: Tensor | None = None
+) -> dict[str, Any]:
+    """The objects of one picture as arrays of `output.Detections`; focal: pixels of the scaled picture.
+
+    shares: [STATES] of the lights to learn from. A state that none of them had is not told.
+    """
     heat = maps["heat"][image].float().sigmoid()
     peak = heat * (F.max_pool2d(heat[None], 3, 1, 1)[0] == heat)
     score, place = peak.flatten().topk(min(MOST, peak.numel()))
@@ -199,6 +206,9 @@ def decode(maps: dict[str, Tensor], image: int, focal: float, threshold: float =
     limit = torch.tensor([heat.shape[2], heat.shape[1], heat.shape[2], heat.shape[1]], device=boxes.device) * STRIDE
     boxes = torch.minimum(boxes.clamp(min=0), limit.float())
     good = batched_nms(boxes, score, label, 0.6)
+    if shares is not None:
+        usual = torch.where(shares > 0, ADJUST * shares.log(), torch.tensor(math.inf))
+        at["state"] = at["state"] - usual.to(heat.device)
     post = ((label == LIGHT) | (label == SIGN))[good]
     nothing = torch.tensor(-1, device=label.device)
     values = {

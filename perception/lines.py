@@ -36,7 +36,7 @@ NEAR, WAIT = 16.0, 4.0
 """Metres to its line within which a red or yellow light stays known for longer, and for how many seconds."""
 REMEMBERED = 20.0
 """Seconds that a stop sign is remembered until its line."""
-AT_LINE, STANDING = 9.0, 0.2
+AT_LINE, STANDING = 9.0, 0.1
 """Metres to its line, from the ego's centre, and m/s at which a stop sign is honoured."""
 FORGET = 5.0
 """Seconds after which a stop sign is another one."""
@@ -118,6 +118,6 @@ class StopLines:
             self._sign_evidence += best
             self._sign |= self._sign_evidence >= self._least
         self._sign &= self._sign_age <= REMEMBERED and self._sign_line > 0.0
-        if self._sign and self._sign_line <= AT_LINE and ego.speed <= STANDING:
+        if self._sign and self._sign_line <= AT_LINE and ego.speed < STANDING:
             self._honoured, self._sign_age, self._sign_evidence, self._sign = 0.0, math.inf, 0.0, False
         return self._sign_line if self._sign else math.inf

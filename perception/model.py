@@ -26,6 +26,8 @@ class PerceptionNet(nn.Module):
     def __init__(self, config: ModelConfig, signs: int) -> None:
         super().__init__()
         self.config = config
+        self.shares: Tensor | None = None
+        """[STATES] shares of the states of lights in the training set, where known; not learned."""
         self.detector: CentreNet | PeerDetector | None = None
         if config.detector == "centre":
             self.detector = CentreNet(config, signs)
@@ -53,7 +55,7 @@ class PerceptionNet(nn.Module):
         if isinstance(self.detector, CentreNet):
             maps = self.detector(images)
             semantic = maps.get("semantic")
-            objects = [decode(maps, k, focal) for k, focal in enumerate(focals)]
+            objects = [decode(maps, k, focal, shares=self.shares) for k, focal in enumerate(focals)]
         elif self.detector is not None:
             objects = self.detector.predict(images)
         else:

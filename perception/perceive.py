@@ -41,12 +41,15 @@ class Description:
     height: int
     signs: tuple[str, ...]
     cameras: dict[str, CameraModel]
+    states: tuple[float, ...] = ()
+    """Shares of the states of lights (`classes.STATES`) in the training set; empty: not known."""
 
     def write(self, path: Path) -> None:
         """As a file."""
         cameras = {name: camera.__dict__ for name, camera in self.cameras.items()}
         model = {**self.model.__dict__, "weights": "", "segmenter_weights": ""}  # they are in the run's own weights
         content = {"model": model, "width": self.width, "height": self.height, "signs": self.signs, "cameras": cameras}
+        content["states"] = self.states
         path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     @staticmethod
@@ -56,7 +59,14 @@ class Description:
             content = json.loads(path.read_text(encoding="utf-8"))
             cameras = {name: CameraModel.of(camera) for name, camera in content["cameras"].items()}
             model = ModelConfig(**content["model"])
-            return Description(model, content["width"], content["height"], tuple(content["signs"]), cameras)
+            return Description(
+                model,
+                content["width"],
+                content["height"],
+                tuple(content["signs"]),
+                cameras,
+                tuple(content.get("states", ())),
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: describes no network: {error}") from None
 
@@ -69,6 +79,8 @@ def load_network(run: Path | str, weights: str = "best.pt") -> tuple[PerceptionN
     folder = Path(run)
     description = Description.read(folder / DESCRIPTION)
     net = PerceptionNet(description.model, len(description.signs))
+    if description.states:
+        net.shares = torch.tensor(description.states)
     state = load_weights(folder / weights)
     mine = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
     try:

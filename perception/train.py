@@ -105,7 +105,9 @@ def describe(config: PerceptionConfig, frames: Frames) -> Description:
     """What a user of the trained network must know."""
     known = frames.source.info["cameras"]
     cameras = {name: CameraModel.of(known[name]) for name in config.data.cameras or known}
-    return Description(config.model, config.data.width, config.data.height, frames.signs, cameras)
+    return Description(
+        config.model, config.data.width, config.data.height, frames.signs, cameras, frames.light_shares()
+    )
 
 
 def _few(config: PerceptionConfig) -> DataConfig:
