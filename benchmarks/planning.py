@@ -24,7 +24,8 @@ sys.path[0] = str(Path(__file__).parents[1])
 
 import torch  # noqa: E402
 
-from planning.config import CHECKS, NetConfig  # noqa: E402
+from planning.checks import CHECKS  # noqa: E402
+from planning.config import NetConfig  # noqa: E402
 from planning.evaluate import Course, make_batch  # noqa: E402
 from planning.export import INPUTS, OUTPUTS, export, session  # noqa: E402
 from planning.model import PlanningNet  # noqa: E402

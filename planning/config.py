@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 from clipping import ClipConfig, ClippingError, GradientClipper
 from contracts import UserError
+from planning.checks import CHECKS, Check
 from training import TrainConfig, within
-
-Check = Literal["lines", "leaders", "crossers"]
-CHECKS: tuple[Check, ...] = get_args(Check)
-"""What planning/safety.py looks at before a plan is driven."""
 
 
 @dataclass

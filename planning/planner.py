@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from contracts import Plan, Scene, UserError
-from planning.config import Check, PlanningConfig
+from planning.checks import Check
+from planning.config import PlanningConfig
 from planning.model import PlanningNet, to_plan
 from planning.safety import safe
 from planning.scenes import MOST_OBJECTS, Scenes, from_scenes

@@ -21,7 +21,7 @@ import numpy as np
 
 from contracts import LightState, ObjectClass
 from contracts.plan import PATH_POINTS, SPEED_PERIOD, SPEED_STEPS
-from planning.config import CHECKS, Check
+from planning.checks import CHECKS, Check
 from planning.scenes import (
     HALF_LENGTH,
     HALF_WIDTH,

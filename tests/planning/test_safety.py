@@ -9,7 +9,7 @@ import pytest
 
 from contracts import LightState, ObjectClass
 from contracts.plan import SPEED_PERIOD
-from planning.config import CHECKS, Check
+from planning.checks import CHECKS, Check
 from planning.safety import safe
 from planning.scenes import FAR, Scenes
 from sim.driving.plans import Plans

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from contracts import Ego, LightState, Objects, Scene, UserError
+from planning.checks import CHECKS
 from sim.metrics import Route, route_score
 from throttle.drive.benchmark import figures
 from throttle.drive.config import DriveConfig, Stack, jobs
 from throttle.drive.episode import failed, summary
-from throttle.drive.parts import known_only, move_on
+from throttle.drive.parts import checks, known_only, move_on
 
 ROOT = Path(__file__).parents[2]
 DRIVE = [sys.executable, "-m", "throttle.cli", "drive", "--planner", "idm", "--towns", "[Alder]", "--shortest", "100",
@@ -94,6 +95,13 @@ def test_every_stack_meets_the_same_routes_and_traffic(tmp_path: Path) -> None:
     assert len({job.key for job in jobs(config)}) == 8 * len(arms)
     with pytest.raises(UserError, match="the expert sees the truth"):
         Stack("p", "expert", "c")
+
+
+def test_plans_are_checked_by_what_is_known_well_enough() -> None:
+    assert checks(Stack(planner="l"), CHECKS) == list(CHECKS), "true Scenes: as the run says"
+    assert checks(Stack("p", "l"), CHECKS) == ["lines", "leaders"]
+    assert checks(Stack("p", "l"), []) == []
+    assert checks(Stack("p", "l", safety=["crossers"]), CHECKS) == ["crossers"]
 
 
 def test_scenarios_are_dealt_out_over_the_routes() -> None:

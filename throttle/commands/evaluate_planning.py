@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from contracts import UserError
-from planning.config import CHECKS, Check
+from planning.checks import CHECKS, Check
 from planning.evaluate import Course, infractions, together
 from throttle.commands.evaluate_control import cell
 from throttle.commands.train_planning import KIND, load_config

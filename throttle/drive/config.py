@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from contracts import UserError
+from planning.checks import Check
 from sim.recorder.config import SCENARIOS
 from sim.sensors.weather import Weather
 
@@ -28,6 +29,8 @@ class Stack:
     control: str = TRACKER
     """tracker: follows the plan with a model of the car; or a run of train control (one that tracks plans drives
     behind the planner, one that was trained on scenes drives without)."""
+    safety: list[Check] | None = None
+    """Checks of a trained planner's plans; by default those of its run, behind a perception lines and leaders."""
 
     def __post_init__(self) -> None:
         for name in ("perception", "planner", "control"):
@@ -53,6 +56,9 @@ class DriveConfig:
     """expert, idm, a run of train planning, or module:Name."""
     control: str = TRACKER
     """tracker, a run of train control, or module:Name."""
+    safety: list[Check] | None = None
+    """Checks of a trained planner's plans (docs/planning.md); by default those of its run, behind a perception of these
+    lines and leaders only: what it tells of who crosses is too uncertain to brake for."""
     ablation: bool = False
     """Also drive with each learned part replaced, and with the expert: which part costs how much."""
     others: dict[str, Stack] = field(default_factory=dict)
@@ -126,7 +132,7 @@ class DriveConfig:
     @property
     def stack(self) -> Stack:
         """The stack in question."""
-        return Stack(self.perception, self.planner, self.control)
+        return Stack(self.perception, self.planner, self.control, self.safety)
 
     def arms(self) -> dict[str, Stack]:
         """All stacks by name: the one in question, those of the ablation, the others."""

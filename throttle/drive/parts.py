@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contracts import Control, Ego, Objects, Plan, Scene, UserError
 from contracts.extension import user_object
+from planning.checks import Check
 from sim.driving.baselines import lane_follower, scene_plan
 from sim.driving.expert import Expert, ExpertConfig
 from sim.driving.route import RouteTracker
@@ -23,6 +24,8 @@ from sim.recorder.config import CameraConfig
 from throttle.drive.config import EXPERT, IDM, TRACKER, TRUTH, Stack
 from throttle.runs import find_run, latest_checkpoint
 
+SEEN: tuple[Check, ...] = ("lines", "leaders")
+"""Checks of plans that a perceived Scene is good enough for (docs/planning.md, The errors of perception)."""
 BEST = "best.pt"
 """The weights of a run of perception or planning."""
 DT = 0.05
@@ -183,7 +186,7 @@ METHODS = {"perception": ("begin", "see"), "planner": ("begin", "plan"), "contro
 
 def find_parts(stack: Stack, runs: Path) -> Stack:
     """The stack with the folders of the runs that it names; raises UserError where there is none."""
-    found = {}
+    found: dict[str, Any] = {}
     for part, words, kind in (
         ("perception", (TRUTH,), "perception"), ("planner", (EXPERT, IDM), "planning"),
         ("control", (TRACKER,), "control"),
@@ -205,7 +208,7 @@ def load_parts(stack: Stack, every: int) -> Parts:
 
     Raises UserError where one cannot be loaded.
     """
-    return Parts(_perception(stack.perception, every), _planner(stack.planner), _control(stack.control))
+    return Parts(_perception(stack.perception, every), _planner(stack), _control(stack.control))
 
 
 def _perception(name: str, every: int) -> Perception | None:
@@ -219,7 +222,8 @@ def _perception(name: str, every: int) -> Perception | None:
     return Seeing(Path(name), every)
 
 
-def _planner(name: str) -> Planner:
+def _planner(stack: Stack) -> Planner:
+    name = stack.planner
     if name == EXPERT:
         return ExpertPlanner()
     if name == IDM:
@@ -230,8 +234,16 @@ def _planner(name: str) -> Planner:
     from planning.planner import load_planner
     from throttle.commands.train_planning import load_config
 
-    place = Path(name)
-    return FunctionPlanner(load_planner(place / BEST, load_config(place / "config.yaml")).plan)
+    config = load_config(Path(name) / "config.yaml")
+    config = replace(config, safety=checks(stack, config.safety))
+    return FunctionPlanner(load_planner(Path(name) / BEST, config).plan)
+
+
+def checks(stack: Stack, trained: Sequence[Check]) -> list[Check]:
+    """Checks of the plans of a stack's planner. trained: those that its run names."""
+    if stack.safety is not None:
+        return stack.safety
+    return [check for check in trained if stack.perception == TRUTH or check in SEEN]
 
 
 def _control(name: str) -> Controller:
