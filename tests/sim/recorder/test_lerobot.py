@@ -91,7 +91,7 @@ def test_what_cannot_be_exported_says_so(whole, tmp_path, monkeypatch):
         export(Dataset(whole), tmp_path)
     data = Dataset(whole)
     monkeypatch.setitem(data.info, "image_every", 3)
-    with pytest.raises(UserError, match="whole ones"):
+    with pytest.raises(UserError, match="a whole number of frames"):
         export(data, tmp_path / "a")
     monkeypatch.setitem(data.info, "cameras", {})
     with pytest.raises(UserError, match="no colour pictures"):
