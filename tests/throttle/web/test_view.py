@@ -80,7 +80,7 @@ def view(*options: str) -> Iterator[View]:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r":(\d+)/$", line.strip())
+        found = re.match(r"open http://127\.0\.0\.1:(\d+)/ in a browser", line)
         assert found, line
         yield View(process, int(found[1]))
     finally:
