@@ -7,9 +7,11 @@ the car's own motion.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts import Ego, LightState
 from perception.classes import LIGHT, LIGHT_OF, SIGN
@@ -20,8 +22,8 @@ LOOKED_AT = 0.2
 BINDS = 0.5
 """A light or sign binds the ego if the network is as sure as this."""
 MEMORY = 0.5
-"""Seconds in which what was read off a light loses all but 1/e of its weight: some looks in a row must agree before a
-state that is well known is given up."""
+"""Seconds in which what was read off a light or sign loses all but 1/e of its weight: some looks in a row must agree
+before a state that is well known is given up."""
 BELIEVED = 1.0
 """Evidence (how sure each look was, summed with that fading) from which a light or stop sign is believed: two or three
 looks ten times a second. In a look or two a tail light is taken for a red one, a sign's back for a stop sign."""
@@ -40,6 +42,8 @@ AT_LINE, STANDING = 9.0, 0.1
 """Metres to its line, from the ego's centre, and m/s at which a stop sign is honoured."""
 FORGET = 5.0
 """Seconds after which a stop sign is another one."""
+NO_LOOK = (0.0, math.inf)
+"""How sure and how many metres to the line, where nothing that binds was seen."""
 
 
 class StopLines:
@@ -75,17 +79,14 @@ class StopLines:
             self._evidence.clear()
         fade = math.exp(-seconds / MEMORY)
         self._evidence = {state: weight * fade for state, weight in self._evidence.items()}
-        best, line = 0.0, math.inf
+        looks = []
         for objects in found:
-            lights = (objects.labels == LIGHT) & (objects.binding >= BINDS) & (objects.boxes[:, 1] > CUT)
-            for k in np.flatnonzero(lights):
+            for sure, metres, k in _binding(objects, (objects.labels == LIGHT) & (objects.boxes[:, 1] > CUT)):
                 seen = LIGHT_OF.get(int(objects.state[k]))
-                if seen is None:
-                    continue
-                sure = float(objects.binding[k] * objects.scores[k])
-                self._evidence[seen] = self._evidence.get(seen, 0.0) + sure
-                if sure > best:
-                    best, line = sure, float(objects.stop[k])
+                if seen is not None:
+                    self._evidence[seen] = self._evidence.get(seen, 0.0) + sure
+                    looks.append((sure, metres))
+        best, line = max(looks, key=itemgetter(0), default=NO_LOOK)
         if best > 0.0:
             if self._light_age <= WAIT and abs(line - self._light_line) <= SAME:
                 line = self._light_line + TRUST * (line - self._light_line)
@@ -101,13 +102,12 @@ class StopLines:
         self._sign_age += seconds
         self._sign_line -= moved
         self._sign_evidence *= math.exp(-seconds / MEMORY)
-        best, line = 0.0, math.inf
-        for objects in found:
-            signs = (objects.labels == SIGN) & (objects.sign == self._stop) & (objects.binding >= BINDS)
-            for k in np.flatnonzero(signs):
-                sure = float(objects.binding[k] * objects.scores[k])
-                if sure > best:
-                    best, line = sure, float(objects.stop[k])
+        looks = [
+            (sure, metres)
+            for objects in found
+            for sure, metres, _ in _binding(objects, (objects.labels == SIGN) & (objects.sign == self._stop))
+        ]
+        best, line = max(looks, key=itemgetter(0), default=NO_LOOK)
         same = abs(line - self._sign_line) <= SAME
         if best > 0.0 and self._honoured <= FORGET:  # the same, still in the picture
             self._honoured = 0.0
@@ -121,3 +121,9 @@ class StopLines:
         if self._sign and self._sign_line <= AT_LINE and ego.speed < STANDING:
             self._honoured, self._sign_age, self._sign_evidence, self._sign = 0.0, math.inf, 0.0, False
         return self._sign_line if self._sign else math.inf
+
+
+def _binding(objects: Detections, rows: NDArray[np.bool_]) -> Iterator[tuple[float, float, int]]:
+    """How sure, metres to the line and row of each of `rows` that binds the ego."""
+    for k in np.flatnonzero(rows & (objects.binding >= BINDS)).tolist():
+        yield float(objects.binding[k] * objects.scores[k]), float(objects.stop[k]), k

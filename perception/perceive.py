@@ -48,8 +48,7 @@ class Description:
         """As a file."""
         cameras = {name: camera.__dict__ for name, camera in self.cameras.items()}
         model = {**self.model.__dict__, "weights": "", "segmenter_weights": ""}  # they are in the run's own weights
-        content = {"model": model, "width": self.width, "height": self.height, "signs": self.signs, "cameras": cameras}
-        content["states"] = self.states
+        content = {**self.__dict__, "model": model, "cameras": cameras}
         path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     @staticmethod
@@ -59,14 +58,8 @@ class Description:
             content = json.loads(path.read_text(encoding="utf-8"))
             cameras = {name: CameraModel.of(camera) for name, camera in content["cameras"].items()}
             model = ModelConfig(**content["model"])
-            return Description(
-                model,
-                content["width"],
-                content["height"],
-                tuple(content["signs"]),
-                cameras,
-                tuple(content.get("states", ())),
-            )
+            signs, states = tuple(content["signs"]), tuple(content.get("states", ()))
+            return Description(model, content["width"], content["height"], signs, cameras, states)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: describes no network: {error}") from None
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from contracts import UserError
+from sim.processes import start_deaf
 from sim.recorder import schema
 from sim.recorder.agenda import Assignment, agenda
 from sim.recorder.card import write_card
 from sim.recorder.config import RecordConfig
-from sim.recorder.hosted import start_deaf
 from sim.recorder.sensors import frame_bytes
 from sim.recorder.worker import work
 from sim.recorder.writer import begin, committed, finalise, size_of

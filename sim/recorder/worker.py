@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from contracts import UserError
+from sim.processes import die_with_parent
 from sim.recorder.config import RecordConfig
-from sim.recorder.hosted import HostedServer, die_with_parent
+from sim.recorder.hosted import HostedServer
 
 REPORT_EVERY = 0.3
 """Seconds between two messages about how far an episode is."""

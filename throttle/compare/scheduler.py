@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from sim.recorder.hosted import start_deaf
+from sim.processes import start_deaf
 from throttle.stopping import StopSignal
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from contracts import UserError
-from sim.recorder.hosted import die_with_parent
+from sim.processes import die_with_parent
 from throttle.demo.config import STAGES
 from throttle.demo.stages import Stages
 

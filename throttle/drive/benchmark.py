@@ -19,7 +19,8 @@ from typing import Any
 from contracts import UserError
 from sim.driving.referee import KINDS
 from sim.metrics import VERSIONS, Route, benchmark
-from sim.recorder.hosted import HostedServer, start_deaf
+from sim.processes import start_deaf
+from sim.recorder.hosted import HostedServer
 from throttle.drive.config import DriveConfig, Job, Stack, jobs
 from throttle.drive.episode import failed
 from throttle.runs import write_atomic

@@ -11,7 +11,7 @@ import numba
 
 from contracts import UserError
 from sim.client import ClientConfig, ServerLost, connect
-from sim.recorder.hosted import die_with_parent, keep_client_quiet
+from sim.processes import die_with_parent, keep_client_quiet
 from throttle.drive.config import DriveConfig, Job, Stack
 from throttle.drive.episode import drive
 from throttle.drive.parts import DT, Parts, load_parts

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from contracts import UserError
-from sim.recorder.hosted import die_with_parent, last_words
+from sim.processes import die_with_parent, last_words
 
 PATIENCE = 20.0
 """Seconds a server may take to end."""
