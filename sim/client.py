@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from time import monotonic, sleep
 from types import FrameType
 from typing import Any, TypeVar
@@ -222,9 +222,8 @@ class Simulator:
         try:
             if self.config.delta is None:
                 return int(self.world.wait_for_tick(self.config.timeout).frame)
-            if self._herald is not None:
-                self._herald.tick_comes(before)
-            return int(self.world.tick(self.config.timeout))
+            with self._herald.tick() if self._herald is not None else nullcontext():
+                return int(self.world.tick(self.config.timeout))
         except RuntimeError as error:
             # the answer may be late rather than lost: asking again would step twice
             end = monotonic() + self.config.timeout

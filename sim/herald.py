@@ -1,4 +1,4 @@
-"""Says to a server of ours that a tick is about to come; a real CARLA server knows no such call and is left alone.
+"""Says to a server of ours when its client is in a tick; a real CARLA server knows no such call and is left alone.
 
 The server wakes a Traffic Manager that lost its signal. It can tell a stalled one from a client that takes its time
 between two ticks only if the client says which it is.
@@ -7,7 +7,8 @@ between two ticks only if the client says which it is.
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import msgpack
 
@@ -35,10 +36,18 @@ class Herald:
         herald.close()
         return None
 
-    def tick_comes(self, frame: int) -> None:
-        """The client ticks now, from this frame on. Does not wait: what arrives after the tick says so by its frame."""
+    @contextmanager
+    def tick(self) -> Iterator[None]:
+        """The client ticks within this block. Waits for no answer; one word never overtakes the other."""
+        self._say("throttle_tick_begins")
+        try:
+            yield
+        finally:
+            self._say("throttle_tick_ends")
+
+    def _say(self, name: str) -> None:
         with suppress(OSError):
-            self._connection.sendall(bytes(msgpack.packb([2, "throttle_tick_comes", [[False, ""], frame]])))
+            self._connection.sendall(bytes(msgpack.packb([2, name, [[False, ""]]])))
 
     def _call(self, name: str) -> bool:
         """The server did it."""

@@ -1,12 +1,13 @@
 """Wakes a Traffic Manager that lost its own signal.
 
 CARLA's client signals its Traffic Manager's thread without holding the mutex. Now and then (once in some 10,000 ticks)
-the thread is just about to wait, the signal is lost, and the client's two threads wait for each other for ever. Sending
-set_synchronous_mode(false), set_synchronous_mode(true) to the manager's own port signals the same step again.
+the thread is just about to wait, the signal is lost, and the client's two threads wait for each other for ever, within
+its `tick()` and after the server's step. Sending set_synchronous_mode(false), set_synchronous_mode(true) to the
+manager's own port signals the same step again.
 
 A client that thinks for long between two ticks looks the same from here, and a poke would give its manager a step too
-many. `sim.client` therefore says when it is about to tick (see sim.server.rpc.ticks): then only what comes late after
-that is a stall.
+many. `sim.client` therefore says when it goes into `tick()` and when it is out again (see sim.server.rpc.ticks): then
+only what comes late in between is a stall.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import msgpack
 
 from sim.server.simulation import Manager, Simulation, say
 
-STALL_SECONDS = 0.15
-ANNOUNCED_STALL = 2.0
-"""Seconds from the announcement of a tick."""
+STALL_SECONDS = 1.0
+"""Without a sign of the step that a Traffic Manager owes: it costs little, as a signal is seldom lost."""
+AGAIN_SECONDS = 5.0
+"""After this, what did not begin its step for one poke is poked again: a poke, too, can be lost."""
 UNANNOUNCED = 2
 """Ticks without an announcement after which it is another client that ticks, one that announces nothing."""
 STREAK = 2
@@ -35,7 +37,7 @@ class Rescue:
         self._sim = sim
         self._streak = 0
         self._last_tick = 0.0
-        self._poked = True
+        self._last_poke: float | None = None
         self.count = 0
         """Rescues so far."""
         self.held = False
@@ -44,31 +46,37 @@ class Rescue:
     def ticked(self, batches: int) -> None:
         """A tick was asked for, `batches` calls of apply_batch after the one before."""
         self._streak = self._streak + 1 if batches else 0
-        self._sim.announced = None
-        self._poked = False
 
     def stepped(self) -> None:
         """The tick is done: from now on its batch may be awaited."""
         self._last_tick = monotonic()
+        self._last_poke = None
 
     def stalled(self) -> bool:
         """A Traffic Manager owes the batch of the last tick, and has not even begun its step."""
         sim = self._sim
         if not (sim.settings.synchronous and sim.managers and self._streak >= STREAK):
             return False
-        if self._poked or self.held or sim.batches or sim.looks:
+        if self.held or sim.batches or sim.looks:
             return False
-        if sim.announcer is None or sim.frame - sim.announced_frame > UNANNOUNCED:
-            return monotonic() - self._last_tick > STALL_SECONDS
-        return sim.announced is not None and monotonic() - sim.announced > ANNOUNCED_STALL
+        now = monotonic()
+        if self._last_poke is not None and now - self._last_poke < AGAIN_SECONDS:
+            return False
+        since = self._last_tick
+        if sim.announcers and sim.frame - sim.announced_frame <= UNANNOUNCED:
+            inside = [began for began in sim.announcers.values() if began is not None]
+            if not inside:
+                return False
+            since = max(since, *inside)
+        return now - since > STALL_SECONDS
 
     async def watch(self) -> None:
         """Look several times a second, for ever."""
         while True:
-            await asyncio.sleep(STALL_SECONDS / 3)
+            await asyncio.sleep(STALL_SECONDS / 10)
             if self.stalled():
-                self._poked = True
                 self.count += 1
+                self._last_poke = monotonic()
                 say(f"frame {self._sim.frame}: waking the Traffic Manager, which lost its signal (rescue {self.count})")
                 await asyncio.gather(*(self._poke(manager) for manager in list(self._sim.managers.values())))
 

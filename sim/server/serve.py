@@ -169,6 +169,7 @@ class Server:
         """Free what a lost connection held."""
         if caller in self._held:
             self._held.remove(caller)
+            self.rescue.held = bool(self._held)
         self.sim.leave(caller, list(self.connections))
 
     def must_wait(self, request: codec.Request) -> bool:

@@ -70,14 +70,13 @@ class Simulation:
         self.custom_map: str | None = None
         """OpenDRIVE text of generate_opendrive_world."""
         self.batches = 0
-        """Calls of apply_batch since the last tick: a Traffic Manager makes one at the end of its step."""
+        """Calls of apply_batch since the last tick by clients with a Traffic Manager: the end of its step."""
         self.looks = 0
-        """Calls of get_vehicle_light_states since then: it makes one at the beginning."""
-        self.announcer: Caller | None = None
-        """The connection that says when a client is about to tick; `announced`: when it last did (monotonic)."""
-        self.announced: float | None = None
+        """Their calls of get_vehicle_light_states since then: its beginning."""
+        self.announcers: dict[Caller, float | None] = {}
+        """Connections that say when a client goes into a tick: since when (monotonic) it is in one, None outside."""
         self.announced_frame = 0
-        """The newest frame from which it said to tick, heard in time or late."""
+        """The frame at which the last of them said so."""
         self.on_load: list[Callable[[Town], object]] = []
         """Called with the town of each new episode."""
         self._map_changed = True
@@ -158,13 +157,16 @@ class Simulation:
             index = SENSOR_INDEX[sensor.type_id]
             self.streams.push(sensor.stream, streams.header(index, self.frame, self.episode.elapsed, pose), message)
 
+    def manages(self) -> bool:
+        """The present call comes from a client that runs a Traffic Manager."""
+        return any(manager.owner is self.caller for manager in self.managers.values())
+
     def leave(self, caller: Caller, others: list[Caller]) -> None:
         """A connection is gone: free what it held, so that time runs again and its Traffic Manager's port is free."""
         for port in [port for port, manager in self.managers.items() if manager.owner is caller]:
             del self.managers[port]
             say(f"the client at {caller.host} is gone: its Traffic Manager on port {port} is forgotten")
-        if self.announcer is caller:
-            self.announcer = self.announced = None
+        self.announcers.pop(caller, None)
         if self.synchronous_owner is caller and self.settings.synchronous:
             self.synchronous_owner = None
             ticking = [other for other in others if other.ticked > self.synchronous_since]

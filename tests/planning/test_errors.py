@@ -72,6 +72,30 @@ def test_measuring_gives_the_numbers_back(routes: list[Told], tmp_path: Path) ->
     assert found.confidence[0] == pytest.approx(wanted.confidence[0], abs=0.05)
 
 
+def test_a_drive_of_several_arms_is_measured_for_one_of_them(
+    routes: list[Told], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from throttle.cli import main
+    from throttle.commands.drive import KIND
+    from throttle.drive.config import DriveConfig
+    from throttle.runs import Run
+
+    place = Run.create(tmp_path, "drive", KIND, DriveConfig(perception="net", planner="route", towns=["Alder"]))
+    place.finish("finished")
+    for arm, told in (("stack", routes[:1]), ("stack-b", routes[1:4])):
+        (place.path / "routes" / arm).mkdir(parents=True)
+        for number, route in enumerate(told):
+            (place.path / "routes" / arm / f"Alder-{number:03d}-s0.json").write_text("{}")
+            route.write(place.path / "pairs" / f"{arm}-Alder-{number:03d}-s0.npz")
+    words = ["evaluate", "scenes", str(place.path)]
+    assert main(words) == 0
+    assert "net on test routes of Alder: 150 looks, 1 routes" in capsys.readouterr().out.replace("\n ", "")
+    assert main([*words, "--arm", "stack b"]) == 0
+    assert "450 looks, 3 routes" in capsys.readouterr().out
+    assert main([*words, "--arm", "expert"]) == 2
+    assert "no pairs of Scenes of 'expert'" in " ".join(capsys.readouterr().err.split())
+
+
 def test_who_stands_behind_another_is_hidden() -> None:
     objects = np.zeros((1, 3, 8), np.float32)
     objects[0, :, :2] = (10.0, 0.0), (20.0, 0.5), (20.0, 8.0)

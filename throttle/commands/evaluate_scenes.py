@@ -21,6 +21,7 @@ from throttle.runs import find_run, write_atomic
 def add_arguments(parser: ArgumentParser) -> None:
     """RUN... and where the numbers go."""
     parser.add_argument("run", type=str, nargs="+", help="drives with --pairs true: their folders, or last")
+    parser.add_argument("--arm", type=str, default="stack", help="whose looks: the stack or another arm of the drive")
     parser.add_argument("--runs", type=str, default="runs", help="folder of the runs")
     parser.add_argument("--out", type=str, default="", help="YAML file; default: errors.yaml in the first run's folder")
 
@@ -32,18 +33,24 @@ def run(arguments: Namespace) -> int:
 
     from planning.measure import fit
     from planning.pairs import Told
+    from throttle.drive.config import file_name
     from throttle.drive.pairs import PAIRS
 
     console = Console()
     places = [find_run(arguments.runs, name, KIND) for name in arguments.run]
     routes, by = [], []
     for place in places:
-        files = sorted((place / PAIRS).glob("*.npz"))
+        arm = file_name(arguments.arm)
+        driven = sorted((place / "routes" / arm).glob("*.json"))
+        files = [file for route in driven if (file := place / PAIRS / f"{arm}-{route.stem}.npz").exists()]
         if not files:
-            raise UserError(f"{place} has no pairs of Scenes: drive with a perception and --pairs true")
+            raise UserError(
+                f"{place} has no pairs of Scenes of '{arguments.arm}': drive with a perception and --pairs true"
+            )
         routes += [Told.read(file) for file in files]
         config = yaml.safe_load((place / "config.yaml").read_text(encoding="utf-8"))
-        by.append(f"{Path(config['perception']).name} on {config['split']} routes of {', '.join(config['towns'])}")
+        whose = Path(config["perception"]).name if arm == "stack" else f"'{arguments.arm}' of {place.name}"
+        by.append(f"{whose} on {config['split']} routes of {', '.join(config['towns'])}")
     looks = sum(len(both.time) for both in routes)
     found = fit(routes, f"{'; '.join(by)}: {looks} looks, {len(routes)} routes")
     text = yaml.safe_dump(dataclasses.asdict(found), sort_keys=False, default_flow_style=None, width=110)

@@ -170,7 +170,12 @@ class Job:
     @property
     def key(self) -> str:
         """Name of its files."""
-        return f"{re.sub(r'[^A-Za-z0-9]+', '-', self.arm)}/{self.town}-{self.number:03d}-s{self.seed}"
+        return f"{file_name(self.arm)}/{self.town}-{self.number:03d}-s{self.seed}"
+
+
+def file_name(arm: str) -> str:
+    """An arm's name in the names of files."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", arm)
 
 
 def jobs(config: DriveConfig) -> Iterator[Job]:

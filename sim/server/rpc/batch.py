@@ -60,7 +60,7 @@ def apply_batch(sim: Simulation, commands: Any, tick: Any = False) -> list[Any]:
             found.append(codec.success(said[0].id))
     if alike:
         kind.apply(sim.episode, alike)
-    sim.batches += 1
+    sim.batches += sim.manages()
     if boolean(tick):
         sim.tick()
     return found

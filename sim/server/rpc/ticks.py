@@ -1,4 +1,4 @@
-"""What CARLA does not have: a client's word that it is about to tick. See sim.server.rescue for its use."""
+"""What CARLA does not have: a client's word that it is in a tick. See sim.server.rescue for its use."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from sim.server.simulation import Simulation
 
 @void
 def throttle_will_announce_ticks(sim: Simulation) -> None:
-    """From now on, until this connection ends, every tick is announced."""
-    sim.announcer, sim.announced, sim.announced_frame = sim.caller, None, sim.frame
+    """From now on, until this connection ends, its client announces every tick."""
+    if sim.caller is not None:
+        sim.announcers[sim.caller] = None
 
 
 @void
-def throttle_tick_comes(sim: Simulation, frame: int) -> None:
-    """The client is about to tick from this frame on: its Traffic Manager begins its step. Too late is not heard."""
-    if sim.announcer is sim.caller:
-        sim.announced_frame = max(sim.announced_frame, min(frame, sim.frame))
-        if sim.frame <= frame:
-            sim.announced = monotonic()
+def throttle_tick_begins(sim: Simulation) -> None:
+    """The client goes into a tick: the server's step, then that of its Traffic Manager."""
+    if sim.caller in sim.announcers:
+        sim.announced_frame = sim.frame
+        sim.announcers[sim.caller] = monotonic()
+
+
+@void
+def throttle_tick_ends(sim: Simulation) -> None:
+    """It is out again: until the next one nobody owes anything."""
+    if sim.caller in sim.announcers:
+        sim.announcers[sim.caller] = None

@@ -89,7 +89,7 @@ def set_vehicle_light_state(sim: Simulation, actor: Any, state: Any) -> None:
 @value
 def get_vehicle_light_states(sim: Simulation) -> list[Any]:
     """[id, flags] of every vehicle."""
-    sim.looks += 1
+    sim.looks += sim.manages()
     return [[actor.id, actor.vehicle.lights] for actor in sim.episode.bodies.of_vehicle.values() if actor.vehicle]
 
 

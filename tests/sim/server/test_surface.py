@@ -38,7 +38,7 @@ spawn_actor spawn_actor_with_parent start_recorder stop_recorder stop_replayer t
 update_day_night_cycle update_lights_state use_carsim_road version
 """
 """Every method that the client can call, read from its symbols."""
-OURS = {"console_command", "throttle_will_announce_ticks", "throttle_tick_comes"}
+OURS = {"console_command", "throttle_will_announce_ticks", "throttle_tick_begins", "throttle_tick_ends"}
 
 
 def test_every_call_of_the_client_has_a_handler() -> None:

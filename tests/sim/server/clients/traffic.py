@@ -10,10 +10,12 @@ import socket
 import struct
 import threading
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import carla
 
+from sim.herald import Herald
 from tests.sim.server.clients.common import car, connect, scenario
 
 
@@ -49,8 +51,11 @@ class Watch:
 
 
 @scenario
-def traffic(port: int, town: str, count: int, ticks: int) -> dict[str, Any]:
-    """Traffic Manager with `count` vehicles in synchronous mode; digests of all snapshots, one every 1,000 ticks."""
+def traffic(port: int, town: str, count: int, ticks: int, announced: int = 0) -> dict[str, Any]:
+    """Traffic Manager with `count` vehicles in synchronous mode; digests of all snapshots, one every 1,000 ticks.
+
+    announced: ticks are announced, as sim.client does.
+    """
     client, _ = connect(port)
     world = client.load_world(town, reset_settings=False)  # no time passes before the first tick
     manager = client.get_trafficmanager(8000 + port % 1000)
@@ -70,9 +75,11 @@ def traffic(port: int, town: str, count: int, ticks: int) -> dict[str, Any]:
     first = world.get_snapshot().frame + 1
     places: dict[int, Any] = {}
     travelled = 0.0
+    herald = Herald.of("127.0.0.1", port) if announced else None
     began = time.monotonic()
     for _ in range(ticks):
-        world.tick()
+        with herald.tick() if herald is not None else nullcontext():
+            world.tick()
         snapshot = world.get_snapshot()
         for vehicle in vehicles:
             state = snapshot.find(vehicle.id)
