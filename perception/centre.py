@@ -1,7 +1,8 @@
 """The default network: objects as points of a heat map, every task on one small backbone, from scratch on a CPU.
 
-After CenterNet (arXiv:1904.07850): one peak an object. At a peak further maps tell the box, depth, heading, the state
-of a light, the type of a sign, whether it binds the ego and how far its stop line is. A last map is the segmentation.
+After CenterNet (arXiv:1904.07850): one peak an object. At a peak further maps tell the box, depth, heading, the type of
+a sign, whether it binds the ego and how far its stop line is. Another map is the segmentation. The states of lights
+have layers of their own, whose gradient does not reach the rest.
 What the maps learn and how they are read is in `heatmap.py`.
 """
 
@@ -17,7 +18,7 @@ from perception.heatmap import losses
 from perception.target import Target
 
 WEIGHTS = {
-    "heat": 1.0, "box": 2.0, "depth": 1.0, "heading": 0.3, "state": 0.5, "sign": 0.3, "binding": 0.5, "stop": 0.3,
+    "heat": 1.0, "box": 2.0, "depth": 1.0, "heading": 0.3, "state": 1.0, "sign": 0.3, "binding": 0.5, "stop": 0.3,
     "semantic": 1.0,
 }  # fmt: skip
 LEAST_CONTRAST = 4.0  # a picture whose levels deviate by less is not stretched further
@@ -79,24 +80,44 @@ class Heads(nn.Module):
     def __init__(self, config: ModelConfig, signs: int) -> None:
         super().__init__()
         self.sizes = {
-            "heat": len(CLASSES), "box": 4, "depth": 1, "heading": 2, "state": len(STATES), "sign": signs, "binding": 1,
-            "stop": 1,
+            "heat": len(CLASSES), "box": 4, "depth": 1, "heading": 2, "sign": signs, "binding": 1, "stop": 1,
         }  # fmt: skip
         self.objects = _conv(config.neck, config.neck, config.norm)
         self.numbers = _conv(config.neck, config.neck, config.norm)
         self.heat = nn.Conv2d(config.neck, self.sizes["heat"], 1)
         self.rest = nn.Conv2d(config.neck, sum(self.sizes.values()) - self.sizes["heat"], 1)
         self.semantic = Segments(config) if config.segmenter == "shared" else None
+        self.state = States(config)
         assert self.heat.bias is not None
         nn.init.constant_(self.heat.bias, -4.0)  # nearly everywhere there is nothing
 
-    def forward(self, x: Tensor, fine: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, fine: Tensor, images: Tensor) -> dict[str, Tensor]:
         names = [name for name in self.sizes if name != "heat"]
         parts = self.rest(self.numbers(x)).split([self.sizes[name] for name in names], 1)
-        maps = {"heat": self.heat(self.objects(x)), **dict(zip(names, parts))}
+        maps = {"heat": self.heat(self.objects(x)), **dict(zip(names, parts)), "state": self.state(x, images)}
         if self.semantic is not None:
             maps["semantic"] = self.semantic(x, fine)
         return maps
+
+
+class States(nn.Module):
+    """Logits [B, 5, H / 4, W / 4] of the states of lights (`classes.STATES`): colours from the pictures, the rest from
+
+    the common map, which does not learn from it: with this gradient it finds fewer objects.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        (first, width, *_), norm = config.channels, config.norm
+        self.colours = nn.Sequential(_conv(3, first, norm, stride=2), _conv(first, width, norm, stride=2))
+        self.mix = _conv(width + config.neck, width, norm, size=1)
+        self.look = Block(width, norm)
+        self.out = nn.Conv2d(width, len(STATES), 1)
+
+    def forward(self, x: Tensor, images: Tensor) -> Tensor:
+        both = torch.cat([self.colours(images), x.detach()], 1)
+        logits: Tensor = self.out(self.look(self.mix(both)))
+        return logits
 
 
 class Segments(nn.Module):
@@ -128,11 +149,15 @@ class CentreNet(nn.Module):
         x = images.float()
         x = x - x.mean((1, 2, 3), keepdim=True)
         x = x / x.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_CONTRAST)
-        maps: dict[str, Tensor] = self.heads(*self.backbone(x.contiguous(memory_format=torch.channels_last)))
+        x = x.contiguous(memory_format=torch.channels_last)
+        maps: dict[str, Tensor] = self.heads(*self.backbone(x), x)
         return maps
 
-    def loss(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
-        """Losses by name and their weighted sum "loss"; objects count alike over all processes."""
+    def loss(self, images: Tensor, targets: list[Target], shares: Tensor | None = None) -> dict[str, Tensor]:
+        """Losses by name and their weighted sum "loss"; objects count alike over all processes.
+
+        shares: [STATES] of the states of the lights to learn from, where known.
+        """
         maps = {name: value.float() for name, value in self(images).items()}
-        parts = losses(maps, targets)
+        parts = losses(maps, targets, shares)
         return {"loss": sum((WEIGHTS[name] * value for name, value in parts.items()), torch.zeros(())), **parts}

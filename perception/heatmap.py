@@ -23,12 +23,18 @@ SPREAD = 0.09
 INSIDE = 0.3
 """Cells where the Gaussian is at least this learn the object's box and numbers."""
 MOST = 100  # objects of a picture
-ADJUST = 0.25
-"""Tau of Menon et al. (arXiv:2007.07314, eq. 9): how far states of lights are told as if all were equally frequent."""
+EVEN = 0.5
+"""Tau of Menon et al. (arXiv:2007.07314, eq. 10): how far states of lights are learned as if all were equally frequent;
+
+with 1 more yellow lights are told right and more red ones as yellow.
+"""
 
 
-def losses(maps: dict[str, Tensor], targets: list[Target]) -> dict[str, Tensor]:
-    """The loss of each task, means over the objects that it concerns (pixels, for the segmentation)."""
+def losses(maps: dict[str, Tensor], targets: list[Target], shares: Tensor | None = None) -> dict[str, Tensor]:
+    """The loss of each task, means over the objects that it concerns (pixels, for the segmentation).
+
+    shares: [STATES] of the states of the lights to learn from, see `state_losses`.
+    """
     heat = maps["heat"]
     # what is to be ignored may be found or not: the heat map is not judged there
     free = torch.stack([_free(t["boxes"][t["ignore"]], t["labels"][t["ignore"]], heat.shape[1:]) for t in targets])
@@ -53,7 +59,7 @@ def losses(maps: dict[str, Tensor], targets: list[Target]) -> dict[str, Tensor]:
         for name, value in maps.items()
         if name not in ("heat", "semantic")
     }
-    found |= _object_losses(picked, at)
+    found |= _object_losses(picked, at, shares)
     if "semantic" in maps:
         found["semantic"] = _semantic_loss(maps["semantic"], torch.stack([t["semantic"] for t in targets]))
     return found
@@ -62,7 +68,7 @@ def losses(maps: dict[str, Tensor], targets: list[Target]) -> dict[str, Tensor]:
 FIELDS = ("boxes", "labels", "depth", "alpha", "state", "sign", "binding", "stop")
 
 
-def _object_losses(picked: dict[str, Tensor], at: dict[str, Tensor]) -> dict[str, Tensor]:
+def _object_losses(picked: dict[str, Tensor], at: dict[str, Tensor], shares: Tensor | None) -> dict[str, Tensor]:
     """picked: [M, channels] of each map at the cells that learn; at: what they are to say, and their weights [M]."""
     weight = at["weight"]
     boxes = decode_boxes(picked["box"], at["row"], at["column"])
@@ -77,7 +83,7 @@ def _object_losses(picked: dict[str, Tensor], at: dict[str, Tensor]) -> dict[str
         "box": _mean(generalized_box_iou_loss(boxes, at["boxes"]), weight),
         "depth": _mean(F.smooth_l1_loss(picked["depth"][:, 0], at["depth"].log(), reduction="none", beta=0.1), weight),
         "heading": _mean(1 - turn, weight * moving),
-        "state": _mean(_classes(picked["state"], at["state"]), weight * (at["state"] >= 0)),
+        "state": _mean(*state_losses(picked["state"], at["state"], weight, shares)),
         "sign": _mean(_classes(picked["sign"], at["sign"]), weight * (at["sign"] >= 0)),
         "binding": _mean(
             F.binary_cross_entropy_with_logits(answer, at["binding"].clamp(min=0).float(), reduction="none"),
@@ -85,6 +91,20 @@ def _object_losses(picked: dict[str, Tensor], at: dict[str, Tensor]) -> dict[str
         ),
         "stop": _mean(F.smooth_l1_loss(picked["stop"][:, 0], far, reduction="none", beta=0.1), weight * stopping),
     }
+
+
+def state_losses(logits: Tensor, wanted: Tensor, weight: Tensor, shares: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Cross entropies [M] of logits [M, STATES] for wanted states [M] (-1: none), and their weights [M].
+
+    shares: [STATES], whose logarithms times EVEN are added to the logits. What has a state of share 0 is not learned
+    from.
+    """
+    known = wanted >= 0
+    if shares is not None:
+        shares = shares.to(logits.device)
+        logits = logits + EVEN * shares.clamp(min=1e-9).log()
+        known &= shares[wanted.clamp(min=0)] > 0
+    return _classes(logits, wanted), weight * known
 
 
 def _classes(logits: Tensor, wanted: Tensor) -> Tensor:
@@ -207,8 +227,7 @@ def decode(
     boxes = torch.minimum(boxes.clamp(min=0), limit.float())
     good = batched_nms(boxes, score, label, 0.6)
     if shares is not None:
-        usual = torch.where(shares > 0, ADJUST * shares.log(), torch.tensor(math.inf))
-        at["state"] = at["state"] - usual.to(heat.device)
+        at["state"] = at["state"].masked_fill(shares.to(heat.device) == 0, -math.inf)
     post = ((label == LIGHT) | (label == SIGN))[good]
     nothing = torch.tensor(-1, device=label.device)
     values = {

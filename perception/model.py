@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,12 @@ class PerceptionNet(nn.Module):
     Parameters are named detector.backbone..., detector.heads... (centre) or as torchvision names them.
     """
 
-    def __init__(self, config: ModelConfig, signs: int) -> None:
+    def __init__(self, config: ModelConfig, signs: int, states: Sequence[float] = ()) -> None:
+        """states: shares of the states of lights in the training set (`Frames.light_shares`); empty: not known."""
         super().__init__()
         self.config = config
-        self.shares: Tensor | None = None
-        """[STATES] shares of the states of lights in the training set, where known; not learned."""
+        self.shares = torch.tensor(states) if states else None
+        """[STATES], or None where not known; not learned."""
         self.detector: CentreNet | PeerDetector | None = None
         if config.detector == "centre":
             self.detector = CentreNet(config, signs)
@@ -39,7 +41,9 @@ class PerceptionNet(nn.Module):
     def forward(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """Losses by name of images [B, 3, H, W] uint8, and their sum "loss"."""
         found: dict[str, Tensor] = {}
-        if self.detector is not None:
+        if isinstance(self.detector, CentreNet):
+            found |= self.detector.loss(images, targets, self.shares)
+        elif self.detector is not None:
             found |= self.detector.loss(images, targets)
         if self.segmenter is not None:
             apart = self.segmenter.loss(images, targets)

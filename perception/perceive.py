@@ -25,7 +25,7 @@ from perception.lines import LOOKED_AT, StopLines
 from perception.model import PerceptionNet
 from perception.output import Detections
 from perception.track import Tracker
-from training import load_weights
+from training import check_fits, load_weights
 
 DESCRIPTION = "model.json"
 SAME_ALONG, SAME_ACROSS = (1.0, 0.1), 0.6
@@ -71,15 +71,11 @@ def load_network(run: Path | str, weights: str = "best.pt") -> tuple[PerceptionN
     """
     folder = Path(run)
     description = Description.read(folder / DESCRIPTION)
-    net = PerceptionNet(description.model, len(description.signs))
-    if description.states:
-        net.shares = torch.tensor(description.states)
+    net = PerceptionNet(description.model, len(description.signs), description.states)
     state = load_weights(folder / weights)
     mine = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
-    try:
-        net.load_state_dict(mine)
-    except RuntimeError as error:
-        raise UserError(f"{folder / weights}: not the weights of this network: {str(error)[:200]}") from None
+    check_fits(net, mine, folder / weights)
+    net.load_state_dict(mine)
     return net.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,9 +32,9 @@ VALIDATED = 128
 class PerceptionModule(training.Module):
     """A perception network with its loss and its figures: map50 and miou on the scaled pictures."""
 
-    def __init__(self, config: PerceptionConfig, signs: int) -> None:
+    def __init__(self, config: PerceptionConfig, signs: int, states: Sequence[float] = ()) -> None:
         super().__init__()
-        self.net = PerceptionNet(config.model, signs)
+        self.net = PerceptionNet(config.model, signs, states)
         self.monitor = "map50" if config.model.detector != "none" else "miou"
 
     def configure_model(self) -> None:
@@ -129,9 +129,11 @@ def train(
     data: as `load_data` gives it, where it is read already.
     """
     frames, checks = data or load_data(config)
-    describe(config, frames).write(run.path / DESCRIPTION)
     training.seed_all(config.seed)
-    module = PerceptionModule(config, len(frames.signs))
+    module = PerceptionModule(config, len(frames.signs), frames.light_shares())
+    if resume and (newest := run.latest()):
+        training.check_fits(module, training.load_weights(newest), newest)
+    describe(config, frames).write(run.path / DESCRIPTION)
     if config.train.strategy != "fsdp":  # which shards contiguous parameters alone
         module.to(memory_format=torch.channels_last)
     sets = Data(frames, checks if len(checks) else None, collate)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contracts import Plan, Scene, UserError
+from contracts import Plan, Scene
 from planning.checks import Check
 from planning.config import PlanningConfig
 from planning.model import PlanningNet, to_plan
@@ -17,7 +17,7 @@ from planning.scenes import MOST_OBJECTS, Scenes, from_scenes
 from planning.sight import Sight, TrueSight
 from sim.driving.batch import Batch
 from sim.driving.plans import Plans
-from training import load_weights
+from training import check_fits, load_weights
 
 PREFIX = "net."
 
@@ -52,10 +52,8 @@ def load_planner(path: Path, config: PlanningConfig) -> Planner:
     net = PlanningNet(config.net)
     found = load_weights(path)
     state = {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as error:
-        raise UserError(f"{path}: not the weights of this network: {' '.join(str(error).split())[:200]}") from None
+    check_fits(net, state, path)
+    net.load_state_dict(state)
     return Planner(net, config.safety)
 
 

@@ -10,7 +10,7 @@ from training.config import TrainConfig, within
 from training.data import Data, Draw
 from training.loop import Result, fit
 from training.module import Module
-from training.state import load_weights, seed_all, weights_hash, write_tensors
+from training.state import check_fits, load_weights, seed_all, weights_hash, write_tensors
 
 __all__ = [
     "Data",
@@ -18,6 +18,7 @@ __all__ = [
     "Module",
     "Result",
     "TrainConfig",
+    "check_fits",
     "fit",
     "load_weights",
     "seed_all",

@@ -101,6 +101,19 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return content
 
 
+def check_fits(module: Module, values: Mapping[str, Tensor], path: Path) -> None:
+    """Raise UserError where `values`, read from `path`, are not the module's: other names or shapes."""
+    mine = {name: value.shape for name, value in module.state_dict().items()}
+    given = {name: value.shape for name, value in values.items()}
+    wrong = sorted(name for name in {**mine, **given} if mine.get(name) != given.get(name))
+    if wrong:
+        others = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{path}: not the weights of this network ({wrong[0]}{others} differ): "
+            "made with other options or by another version, so train again"
+        )
+
+
 def write_tensors(path: Path, content: dict[str, Any]) -> None:
     """Replace a file of tensors: after a crash at any moment it holds the old or the new ones, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -24,6 +24,7 @@ from perception.config import DataConfig, ModelConfig
 from perception.data import Frames
 from perception.model import PerceptionNet
 from perception.peers import DETECTORS, PeerDetector
+from perception.perceive import load_network
 from perception.target import collate
 from throttle.runs import list_checkpoints
 from training import Draw, load_weights
@@ -89,6 +90,18 @@ def test_a_killed_training_goes_on_to_the_last_bit(data: Path, tmp_path: Path) -
     assert rest.final_weights == whole.final_weights
     assert rest.last == whole.last
     assert rows(tmp_path / "part" / "clip_perception.csv") == rows(tmp_path / "whole" / "clip_perception.csv")
+
+
+def test_a_run_of_another_network_is_not_gone_on_with(data: Path, tmp_path: Path) -> None:
+    run_training(tmp_path / "run", config(data, steps=2))
+    before = (tmp_path / "run" / "model.json").read_text()
+    with pytest.raises(UserError, match=r"^[^\n]*not the weights of this network[^\n]*$"):
+        run_training(tmp_path / "run", config(data, model={"neck": 8}, steps=4), resume=True)
+    assert (tmp_path / "run" / "model.json").read_text() == before
+    state = load_weights(tmp_path / "run" / "best.pt")
+    torch.save({n: v for n, v in state.items() if ".heads.state." not in n}, tmp_path / "run" / "best.pt")
+    with pytest.raises(UserError, match=r"not the weights of this network \(detector.heads.state.[^\n]*train again$"):
+        load_network(tmp_path / "run")
 
 
 @pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
