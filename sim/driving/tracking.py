@@ -39,6 +39,8 @@ GAIN, MOST = 0.4, 1.0
 """Of the integral: 1/s, and its bound in m/s^2."""
 STOP_SPEED = 0.3
 """m/s: a plan slower than this is a stop, held by the brake."""
+STANDING_BRAKE = 0.6
+"""The pedal that holds it."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,21 @@ def _wheel(path: Any, speed: float, wheelbase: float, max_wheel: float) -> float
     return min(max(wheel / reach, -1.0), 1.0)
 
 
+@entry
+def _stands(plan: Any, speed: float) -> bool:
+    """The plan is to stand, and the car all but does."""
+    soon = plan[0] + (plan[1] - plan[0]) * (HORIZON - 0.25) / 0.25
+    return bool(soon < STOP_SPEED and plan[3] < STOP_SPEED and speed < STOP_SPEED)
+
+
 @part
 def _pedals(plan: Any, speed: float, accel: float, vehicle: Any, memory: Any, dt: float) -> tuple[float, float]:
     """Throttle and brake."""
     soon = plan[0] + (plan[1] - plan[0]) * (HORIZON - 0.25) / 0.25
     wanted = (soon - speed) / HORIZON
-    if soon < STOP_SPEED and plan[3] < STOP_SPEED and speed < STOP_SPEED:
+    if _stands(plan, speed):
         memory[0] = memory[1] = 0.0
-        return 0.0, 0.6
+        return 0.0, STANDING_BRAKE
     if speed > 1.0 and abs(wanted) < 3.0:
         memory[1] = min(max(memory[1] + GAIN * (memory[0] - accel) * dt, -MOST), MOST)
     memory[0] = wanted
@@ -141,6 +150,11 @@ class BatchTracker:
         """[W, 3] throttle, brake, steer for plans and ego [W, >= 2] (speed, acceleration along its heading, ...)."""
         _follow(plans.path, plans.speed, ego, self._vehicle, self._memory, self.dt, self.control)
         return self.control
+
+
+def stands(plan: Plan, ego: Ego) -> bool:
+    """The plan is to stand, and the car all but does: a follower of plans then keeps the brake on."""
+    return bool(_stands(plan.speed, max(ego.speed, 0.0)))
 
 
 class PlanTracker:

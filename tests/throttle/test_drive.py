@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contracts import Ego, LightState, Objects, Scene, UserError
+from contracts import Ego, LightState, Objects, Plan, Scene, UserError
 from planning.checks import CHECKS
+from sim.driving.tracking import STANDING_BRAKE
 from sim.metrics import Route, route_score
+from throttle.cli import main
 from throttle.drive.benchmark import figures
 from throttle.drive.config import DriveConfig, Stack, jobs
 from throttle.drive.episode import failed, summary
-from throttle.drive.parts import checks, known_only, move_on
+from throttle.drive.parts import checks, known_only, load_parts, move_on
+from throttle.runs import find_run
 
 ROOT = Path(__file__).parents[2]
 DRIVE = [sys.executable, "-m", "throttle.cli", "drive", "--planner", "idm", "--towns", "[Alder]", "--shortest", "100",
@@ -102,6 +105,21 @@ def test_plans_are_checked_by_what_is_known_well_enough() -> None:
     assert checks(Stack("p", "l"), CHECKS) == ["lines", "leaders"]
     assert checks(Stack("p", "l"), []) == []
     assert checks(Stack("p", "l", safety=["crossers"]), CHECKS) == ["crossers"]
+
+
+def test_a_learned_policy_is_held_where_the_plan_is_to_stand(tmp_path: Path) -> None:
+    words = ["train", "control", "--env.id", "throttle/TrackPlan-v0", "--env.worlds", "4", "--total_steps", "200"]
+    words += ["--ppo.n_steps", "25", "--ppo.batch_size", "100", "--runs", str(tmp_path), "--tracking.wandb", "disabled"]
+    assert main(words) == 0
+    control = load_parts(Stack("truth", "idm", str(find_run(tmp_path, "last", "control"))), 1).control
+    path = np.stack([np.arange(1, 21), np.zeros(20)], 1).astype(np.float32)
+
+    def brake(wanted: float, speed: float) -> float:
+        control.begin()
+        return control.act(Plan(path, np.full(8, wanted, np.float32)), scene([], [], speed)).validate().brake
+
+    assert brake(0.0, 0.2) == STANDING_BRAKE
+    assert STANDING_BRAKE not in (brake(0.0, 2.0), brake(3.0, 0.2), brake(3.0, 2.0)), "else it is the policy's own"
 
 
 def test_scenarios_are_dealt_out_over_the_routes() -> None:

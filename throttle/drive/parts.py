@@ -19,7 +19,7 @@ from sim.driving.baselines import lane_follower, scene_plan
 from sim.driving.expert import Expert, ExpertConfig
 from sim.driving.route import RouteTracker
 from sim.driving.surroundings import Surroundings
-from sim.driving.tracking import PlanTracker
+from sim.driving.tracking import STANDING_BRAKE, PlanTracker, stands
 from sim.recorder.config import CameraConfig
 from throttle.drive.config import EXPERT, IDM, TRACKER, TRUTH, Stack
 from throttle.runs import find_run, latest_checkpoint
@@ -142,7 +142,11 @@ class LearnedControl:
         self._step = 0
 
     def act(self, plan: Plan, scene: Scene) -> Control:
-        """The policy's most likely action, held for as many steps as in its training."""
+        """The policy's most likely action, held for as many steps as in its training.
+
+        Where a plan is to stand, the brake holds the car, as the follower of plans does: a policy that creeps at .2 m/s
+        loses next to nothing in training, and runs a stop sign that wants it to stand.
+        """
         from sim.envs.action import to_control
         from sim.envs.observation import encode_plan, encode_scene
 
@@ -151,6 +155,8 @@ class LearnedControl:
             action = self._policy.act(self._normalize(seen[None]), np.array([self._step == 0]))
             self._last = to_control(action[0], scene.ego.speed)
         self._step += 1
+        if self.follows_plans and stands(plan, scene.ego):
+            return Control(0.0, STANDING_BRAKE, self._last.steer)
         return self._last
 
 
