@@ -130,10 +130,11 @@ def train(
     """
     frames, checks = data or load_data(config)
     training.seed_all(config.seed)
-    module = PerceptionModule(config, len(frames.signs), frames.light_shares())
+    description = describe(config, frames)
+    module = PerceptionModule(config, len(frames.signs), description.states)
     if resume and (newest := run.latest()):
         training.check_fits(module, training.load_weights(newest), newest)
-    describe(config, frames).write(run.path / DESCRIPTION)
+    description.write(run.path / DESCRIPTION)
     if config.train.strategy != "fsdp":  # which shards contiguous parameters alone
         module.to(memory_format=torch.channels_last)
     sets = Data(frames, checks if len(checks) else None, collate)

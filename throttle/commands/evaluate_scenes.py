@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> int:
     from planning.measure import fit
     from planning.pairs import Told
     from throttle.drive.config import file_name
-    from throttle.drive.pairs import PAIRS
+    from throttle.drive.pairs import pairs_file
 
     console = Console()
     places = [find_run(arguments.runs, name, KIND) for name in arguments.run]
@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> int:
     for place in places:
         arm = file_name(arguments.arm)
         driven = sorted((place / "routes" / arm).glob("*.json"))
-        files = [file for route in driven if (file := place / PAIRS / f"{arm}-{route.stem}.npz").exists()]
+        files = [file for route in driven if (file := pairs_file(place, f"{arm}/{route.stem}")).exists()]
         if not files:
             raise UserError(
                 f"{place} has no pairs of Scenes of '{arguments.arm}': drive with a perception and --pairs true"

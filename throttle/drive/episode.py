@@ -32,7 +32,7 @@ from sim.recorder.traffic import Crowd, populate
 from sim.roads.network import RoadNetwork
 from throttle.drive.config import DriveConfig, Job
 from throttle.drive.film import Film
-from throttle.drive.pairs import PAIRS, Pairs
+from throttle.drive.pairs import Pairs, pairs_file
 from throttle.drive.parts import DT, Parts, View, known_only, move_on
 
 EGO = "vehicle.tesla.model3"
@@ -143,7 +143,7 @@ def drive(
     if rig is not None:
         rig.stop()
     if pairs is not None:
-        pairs.write(folder.parent / PAIRS / f"{job.key.replace('/', '-')}.npz")
+        pairs.write(pairs_file(folder.parent, job.key))
     clips = film.save(folder, job.key.replace("/", "-")) if film is not None else {}
     for number, clip in clips.items():
         found["infractions"][number]["clip"] = clip

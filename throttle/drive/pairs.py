@@ -16,6 +16,11 @@ PAIRS = "pairs"
 """Folder of these files in a run's folder."""
 
 
+def pairs_file(run: Path, key: str) -> Path:
+    """Where a run keeps the looks of the job with this key."""
+    return run / PAIRS / f"{key.replace('/', '-')}.npz"
+
+
 class Pairs:
     """The looks of a route."""
 
