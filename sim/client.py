@@ -25,6 +25,7 @@ import carla
 
 from contracts import UserError
 from sim.client_config import PROBE_SECONDS, ClientConfig, free_port, wait_for_server
+from sim.first_walkers import spend_first_walker
 from sim.herald import Herald
 
 __all__ = ["PROBE_SECONDS", "ClientConfig", "ServerLost", "Simulator", "connect", "free_port", "wait_for_server"]
@@ -132,6 +133,7 @@ class Simulator:
             names = {name.split("/")[-1] for name in self.client.get_available_maps()}
             if town.split("/")[-1] not in names:
                 raise UserError(f"the server has no map '{town}'; it has {', '.join(sorted(names))}")
+            self._patiently(lambda: spend_first_walker(self.world))
             # in synchronous mode no step passes before the first that is asked for: an episode can be repeated
             self.world = self._patiently(lambda: self.client.load_world(town, reset_settings=False))
         finally:

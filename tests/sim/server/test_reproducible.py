@@ -1,4 +1,4 @@
-"""The same script and seed give the same snapshots to the last bit, also where the client loses a wake-up between."""
+"""The same script and seed give the same snapshots to the last bit: behind other worlds, and across lost wake-ups."""
 
 from __future__ import annotations
 
@@ -56,6 +56,12 @@ def forgetful(tmp_path: Path) -> dict[str, str]:
     source.write_text(LOSE)
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-lpthread"], check=True)
     return {"LD_PRELOAD": str(library), "LOSE": "120"}
+
+
+def test_a_world_is_the_same_behind_others(server: ServerProcess) -> None:
+    """Pedestrians too: CARLA's client has them look at the lights in the first world of a process alone."""
+    marks = run_client(server.port, "crossings", "Gridley", 3)["marks"]
+    assert len(set(marks)) == 1
 
 
 def rescues(server: ServerProcess) -> int:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import carla
+import numpy as np
 
+from sim.client import ClientConfig
+from sim.client import connect as through_the_door
+from sim.driving.carla_view import network_of
+from sim.driving.routes import named_routes
+from sim.recorder.config import TrafficConfig
+from sim.recorder.traffic import populate
 from tests.sim.server.clients.common import connect, scenario, xyz
 
 
@@ -102,3 +110,21 @@ def walkers(port: int) -> dict[str, Any]:
     controller.destroy()
     world.apply_settings(carla.WorldSettings())
     return result
+
+
+@scenario
+def crossings(port: int, town: str, worlds: int) -> dict[str, Any]:
+    """The same traffic and pedestrians in `worlds` worlds of one process, one after the other; a digest of each."""
+    marks = []
+    with through_the_door(ClientConfig(port=port, delta=0.05, manager_port=8000 + port % 1000)) as sim:
+        for _ in range(worlds):
+            sim.load(town)
+            route = named_routes(network_of(sim.map.to_opendrive()), "test", 1)[0].route
+            populate(sim, route, TrafficConfig(), 0.5, 1, [])
+            digest = hashlib.sha256()
+            for _ in range(600):
+                sim.tick()
+                poses = [(a.id, *xyz(a.get_transform().location)) for a in sim.world.get_snapshot()]
+                digest.update(np.array(sorted(poses)).tobytes())
+            marks.append(digest.hexdigest())
+    return {"marks": marks}
