@@ -132,9 +132,8 @@ def train(
     training.seed_all(config.seed)
     description = describe(config, frames)
     module = PerceptionModule(config, len(frames.signs), description.states)
-    if resume and (newest := run.latest()):
-        training.check_fits(module, training.load_weights(newest), newest)
-    description.write(run.path / DESCRIPTION)
+    if not resume or run.latest() is None:  # one that goes on leaves it as it is, also where its checkpoint is refused
+        description.write(run.path / DESCRIPTION)
     if config.train.strategy != "fsdp":  # which shards contiguous parameters alone
         module.to(memory_format=torch.channels_last)
     sets = Data(frames, checks if len(checks) else None, collate)

@@ -28,7 +28,7 @@ from planning.scenes import SPEED, Scenes
 from planning.sight import ErringSight
 from sim.driving.batch import Batch, BatchConfig
 from sim.roads import load as load_town
-from training import Data, Draw, Module, Result, fit, load_weights, weights_hash, write_tensors
+from training import Data, Draw, Module, Result, check_fits, fit, load_weights, weights_hash, write_tensors
 
 SEED_STRIDE = 1_000_003
 """Between the seeds of two rounds."""
@@ -163,7 +163,9 @@ def train(
             settings = replace(settings, steps=steps, epochs=0.0, lr=config.dagger.lr)
         newest = run.latest() if resume else None
         if newest is not None and int(newest.name) >= begin + steps and number < config.dagger.rounds:
-            learner.load_state_dict(load_weights(newest))
+            weights = load_weights(newest)
+            check_fits(learner, weights, newest)
+            learner.load_state_dict(weights)
             continue
         data_set = ExampleSet(examples, config.augment, errors)
         result = fit(

@@ -23,7 +23,7 @@ from training.config import TrainConfig
 from training.data import Data, Stream, length
 from training.module import Module
 from training.ranks import other_ranks
-from training.state import CHECKPOINT, seed_all, weights_hash
+from training.state import CHECKPOINT, check_fits, load_weights, seed_all, weights_hash
 from training.watch import Diverged, Watch
 
 log = logging.getLogger(__name__)
@@ -72,13 +72,15 @@ def fit(
     saved and the training ends as "stopped". A resumed training continues as if nothing had happened, to the last bit
     on the CPU, unless the clock ends it. With more than one device, module and data must be picklable.
 
-    Raises UserError for an empty training set or a GPU that is not there. An error of the module or the data is raised
-    as it is.
+    Raises UserError for an empty training set, a GPU that is not there or a checkpoint of another module. An error of
+    the module or the data is raised as it is.
     """
     _check_devices(config)
     checkpoint = run.latest() if resume else None
     if resume and checkpoint is None:
         tracking.rewind(-1)  # killed before its first checkpoint: from the start
+    if checkpoint is not None:
+        check_fits(module, load_weights(checkpoint), checkpoint)
     with other_ranks(config.devices, _rank, (module, data, config, clip, seed, checkpoint)):
         return _fit(module, data, config, clip, seed, checkpoint, Watch(run, tracking, progress, stop))
 

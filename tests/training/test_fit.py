@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toy import Points, config, train
+from toy import Net, Points, config, train
 
 import training
 from clipping import ClipConfig
@@ -207,6 +207,18 @@ def test_patience_ends_a_training_and_the_best_weights_stay(tmp_path: Path) -> N
     net.eval()
     again = net.validation_figures([net.validation_step((points.x, points.y), 0)])
     assert again["error"] == pytest.approx(result.best["error"], rel=1e-5)
+
+
+def test_a_checkpoint_of_another_module_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Longer(Net):
+        def __init__(self, dropout: float) -> None:
+            super().__init__(dropout)
+            self.tail = torch.nn.Linear(1, 1)
+
+    train(tmp_path / "run", steps=3)
+    monkeypatch.setattr("toy.Net", Longer)
+    with pytest.raises(UserError, match=r"^[^\n]*not the weights of this network \(tail.bias and 1 more[^\n]*$"):
+        train(tmp_path / "run", resume=True, steps=6)
 
 
 def test_order_and_schedules() -> None:
