@@ -84,6 +84,11 @@ class Benchmark:
                 for pipe in wait(busy, timeout=0.5):
                     slot = next(s for s in slots if s.pipe is pipe)
                     self._hear(slot, waiting, show)
+                for slot in slots:
+                    # a client that waits for a server that is gone waits for long; what was said before counts
+                    gone = slot.server is not None and not slot.server.alive()
+                    if gone and slot.pipe is not None and not slot.pipe.poll():
+                        self._lost(slot, waiting, "the server ended")
         finally:
             for slot in slots:
                 self._end(slot)
