@@ -2,19 +2,22 @@
 
 After CenterNet (arXiv:1904.07850): one peak an object. At a peak further maps tell the box, depth, heading, the type of
 a sign, whether it binds the ego and how far its stop line is. Another map is the segmentation. The states of lights
-have layers of their own, whose gradient does not reach the rest.
+are read from the picture itself (`lights.py`).
 What the maps learn and how they are read is in `heatmap.py`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perception.classes import CLASSES, STATES, TRAIN_IDS
+from perception.classes import CLASSES, LIGHT, TRAIN_IDS
 from perception.config import ModelConfig
-from perception.heatmap import losses
+from perception.heatmap import decode, losses
+from perception.lights import LightReader
 from perception.target import Target
 
 WEIGHTS = {
@@ -87,37 +90,17 @@ class Heads(nn.Module):
         self.heat = nn.Conv2d(config.neck, self.sizes["heat"], 1)
         self.rest = nn.Conv2d(config.neck, sum(self.sizes.values()) - self.sizes["heat"], 1)
         self.semantic = Segments(config) if config.segmenter == "shared" else None
-        self.state = States(config)
+        self.lights = LightReader()
         assert self.heat.bias is not None
         nn.init.constant_(self.heat.bias, -4.0)  # nearly everywhere there is nothing
 
-    def forward(self, x: Tensor, fine: Tensor, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, fine: Tensor) -> dict[str, Tensor]:
         names = [name for name in self.sizes if name != "heat"]
         parts = self.rest(self.numbers(x)).split([self.sizes[name] for name in names], 1)
-        maps = {"heat": self.heat(self.objects(x)), **dict(zip(names, parts)), "state": self.state(x, images)}
+        maps = {"heat": self.heat(self.objects(x)), **dict(zip(names, parts))}
         if self.semantic is not None:
             maps["semantic"] = self.semantic(x, fine)
         return maps
-
-
-class States(nn.Module):
-    """Logits [B, 5, H / 4, W / 4] of the states of lights (`classes.STATES`): colours from the pictures, the rest from
-
-    the common map, which does not learn from it: with this gradient it finds fewer objects.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        (first, width, *_), norm = config.channels, config.norm
-        self.colours = nn.Sequential(_conv(3, first, norm, stride=2), _conv(first, width, norm, stride=2))
-        self.mix = _conv(width + config.neck, width, norm, size=1)
-        self.look = Block(width, norm)
-        self.out = nn.Conv2d(width, len(STATES), 1)
-
-    def forward(self, x: Tensor, images: Tensor) -> Tensor:
-        both = torch.cat([self.colours(images), x.detach()], 1)
-        logits: Tensor = self.out(self.look(self.mix(both)))
-        return logits
 
 
 class Segments(nn.Module):
@@ -145,19 +128,43 @@ class CentreNet(nn.Module):
         self.heads = Heads(config, signs)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        # each picture by its own mean and deviation: night and fog are then less unlike day
-        x = images.float()
-        x = x - x.mean((1, 2, 3), keepdim=True)
-        x = x / x.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_CONTRAST)
-        x = x.contiguous(memory_format=torch.channels_last)
-        maps: dict[str, Tensor] = self.heads(*self.backbone(x), x)
-        return maps
+        return self._maps(normalised(images))
 
     def loss(self, images: Tensor, targets: list[Target], shares: Tensor | None = None) -> dict[str, Tensor]:
         """Losses by name and their weighted sum "loss"; objects count alike over all processes.
 
         shares: [STATES] of the states of the lights to learn from, where known.
         """
-        maps = {name: value.float() for name, value in self(images).items()}
-        parts = losses(maps, targets, shares)
+        x = normalised(images)
+        maps = {name: value.float() for name, value in self._maps(x).items()}
+        parts = {**losses(maps, targets), "state": self.heads.lights.loss(x, targets, shares)}
         return {"loss": sum((WEIGHTS[name] * value for name, value in parts.items()), torch.zeros(())), **parts}
+
+    def predict(
+        self, images: Tensor, focals: list[float], shares: Tensor | None = None
+    ) -> tuple[list[dict[str, Any]], Tensor | None]:
+        """Arrays of `output.Detections` of each picture, and the logits of the segmentation where there is one.
+
+        shares: [STATES] of the lights to learn from. A state that none of them had is not told.
+        """
+        x = normalised(images)
+        maps = self._maps(x)
+        found = [decode(maps, k, focal) for k, focal in enumerate(focals)]
+        rows = [each["labels"] == LIGHT for each in found]
+        states = self.heads.lights.read(x, [each["boxes"][mine] for each, mine in zip(found, rows)], shares)
+        for each, mine, state in zip(found, rows, states):
+            each["state"] = torch.full_like(each["labels"], -1).masked_scatter(mine, state)
+        arrays = [{name: value.cpu().numpy() for name, value in each.items()} for each in found]
+        return arrays, maps.get("semantic")
+
+    def _maps(self, x: Tensor) -> dict[str, Tensor]:
+        maps: dict[str, Tensor] = self.heads(*self.backbone(x))
+        return maps
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Pictures [B, 3, H, W] each by its own mean and deviation: night and fog are then less unlike day."""
+    x = images.float()
+    x = x - x.mean((1, 2, 3), keepdim=True)
+    x = x / x.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_CONTRAST)
+    return x.contiguous(memory_format=torch.channels_last)

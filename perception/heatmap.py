@@ -7,7 +7,6 @@ CenterNet's peaks (arXiv:1904.07850) with TTFNet's elliptic Gaussians, whose who
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,18 +22,10 @@ SPREAD = 0.09
 INSIDE = 0.3
 """Cells where the Gaussian is at least this learn the object's box and numbers."""
 MOST = 100  # objects of a picture
-EVEN = 0.5
-"""Tau of Menon et al. (arXiv:2007.07314, eq. 10): how far states of lights are learned as if all were equally frequent;
-
-with 1 more yellow lights are told right and more red ones as yellow.
-"""
 
 
-def losses(maps: dict[str, Tensor], targets: list[Target], shares: Tensor | None = None) -> dict[str, Tensor]:
-    """The loss of each task, means over the objects that it concerns (pixels, for the segmentation).
-
-    shares: [STATES] of the states of the lights to learn from, see `state_losses`.
-    """
+def losses(maps: dict[str, Tensor], targets: list[Target]) -> dict[str, Tensor]:
+    """The loss of each map's task, means over the objects that it concerns (pixels, for the segmentation)."""
     heat = maps["heat"]
     # what is to be ignored may be found or not: the heat map is not judged there
     free = torch.stack([_free(t["boxes"][t["ignore"]], t["labels"][t["ignore"]], heat.shape[1:]) for t in targets])
@@ -59,16 +50,16 @@ def losses(maps: dict[str, Tensor], targets: list[Target], shares: Tensor | None
         for name, value in maps.items()
         if name not in ("heat", "semantic")
     }
-    found |= _object_losses(picked, at, shares)
+    found |= _object_losses(picked, at)
     if "semantic" in maps:
         found["semantic"] = _semantic_loss(maps["semantic"], torch.stack([t["semantic"] for t in targets]))
     return found
 
 
-FIELDS = ("boxes", "labels", "depth", "alpha", "state", "sign", "binding", "stop")
+FIELDS = ("boxes", "labels", "depth", "alpha", "sign", "binding", "stop")
 
 
-def _object_losses(picked: dict[str, Tensor], at: dict[str, Tensor], shares: Tensor | None) -> dict[str, Tensor]:
+def _object_losses(picked: dict[str, Tensor], at: dict[str, Tensor]) -> dict[str, Tensor]:
     """picked: [M, channels] of each map at the cells that learn; at: what they are to say, and their weights [M]."""
     weight = at["weight"]
     boxes = decode_boxes(picked["box"], at["row"], at["column"])
@@ -80,38 +71,22 @@ def _object_losses(picked: dict[str, Tensor], at: dict[str, Tensor], shares: Ten
     far = torch.where(stopping, at["stop"], torch.ones(())).clamp(min=0.5).log()
     answer = picked["binding"][:, 0]
     return {
-        "box": _mean(generalized_box_iou_loss(boxes, at["boxes"]), weight),
-        "depth": _mean(F.smooth_l1_loss(picked["depth"][:, 0], at["depth"].log(), reduction="none", beta=0.1), weight),
-        "heading": _mean(1 - turn, weight * moving),
-        "state": _mean(*state_losses(picked["state"], at["state"], weight, shares)),
-        "sign": _mean(_classes(picked["sign"], at["sign"]), weight * (at["sign"] >= 0)),
-        "binding": _mean(
+        "box": mean(generalized_box_iou_loss(boxes, at["boxes"]), weight),
+        "depth": mean(F.smooth_l1_loss(picked["depth"][:, 0], at["depth"].log(), reduction="none", beta=0.1), weight),
+        "heading": mean(1 - turn, weight * moving),
+        "sign": mean(
+            F.cross_entropy(picked["sign"], at["sign"].clamp(min=0), reduction="none"), weight * (at["sign"] >= 0)
+        ),
+        "binding": mean(
             F.binary_cross_entropy_with_logits(answer, at["binding"].clamp(min=0).float(), reduction="none"),
             weight * known,
         ),
-        "stop": _mean(F.smooth_l1_loss(picked["stop"][:, 0], far, reduction="none", beta=0.1), weight * stopping),
+        "stop": mean(F.smooth_l1_loss(picked["stop"][:, 0], far, reduction="none", beta=0.1), weight * stopping),
     }
 
 
-def state_losses(logits: Tensor, wanted: Tensor, weight: Tensor, shares: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Cross entropies [M] of logits [M, STATES] for wanted states [M] (-1: none), and their weights [M].
-
-    shares: [STATES], whose logarithms times EVEN are added to the logits. What has a state of share 0 is not learned
-    from.
-    """
-    known = wanted >= 0
-    if shares is not None:
-        shares = shares.to(logits.device)
-        logits = logits + EVEN * shares.clamp(min=1e-9).log()
-        known &= shares[wanted.clamp(min=0)] > 0
-    return _classes(logits, wanted), weight * known
-
-
-def _classes(logits: Tensor, wanted: Tensor) -> Tensor:
-    return F.cross_entropy(logits, wanted.clamp(min=0), reduction="none")
-
-
-def _mean(values: Tensor, weight: Tensor) -> Tensor:
+def mean(values: Tensor, weight: Tensor) -> Tensor:
+    """The mean of values [M] by weight [M], over the objects of all processes."""
     return (values * weight).sum() / _shared(weight.sum(), values)
 
 
@@ -206,12 +181,10 @@ def _semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
 # -- answering -------------------------------------------------------------------------------------------------------
 
 
-def decode(
-    maps: dict[str, Tensor], image: int, focal: float, threshold: float = 0.02, shares: Tensor | None = None
-) -> dict[str, Any]:
-    """The objects of one picture as arrays of `output.Detections`; focal: pixels of the scaled picture.
+def decode(maps: dict[str, Tensor], image: int, focal: float, threshold: float = 0.02) -> dict[str, Tensor]:
+    """The objects of one picture as tensors of `output.Detections` but the states of lights.
 
-    shares: [STATES] of the lights to learn from. A state that none of them had is not told.
+    focal: pixels of the scaled picture.
     """
     heat = maps["heat"][image].float().sigmoid()
     peak = heat * (F.max_pool2d(heat[None], 3, 1, 1)[0] == heat)
@@ -226,19 +199,15 @@ def decode(
     limit = torch.tensor([heat.shape[2], heat.shape[1], heat.shape[2], heat.shape[1]], device=boxes.device) * STRIDE
     boxes = torch.minimum(boxes.clamp(min=0), limit.float())
     good = batched_nms(boxes, score, label, 0.6)
-    if shares is not None:
-        at["state"] = at["state"].masked_fill(shares.to(heat.device) == 0, -math.inf)
     post = ((label == LIGHT) | (label == SIGN))[good]
     nothing = torch.tensor(-1, device=label.device)
-    values = {
+    return {
         "boxes": boxes[good],
         "labels": label[good],
         "scores": score[good],
         "depth": at["depth"][good, 0].clamp(-12, 4).exp() * focal,
         "alpha": torch.atan2(at["heading"][good, 0], at["heading"][good, 1]),
-        "state": torch.where(label[good] == LIGHT, at["state"][good].argmax(1), nothing),
         "sign": torch.where(label[good] == SIGN, at["sign"][good].argmax(1), nothing),
         "binding": torch.where(post, at["binding"][good, 0].sigmoid(), torch.tensor(math.nan)),
         "stop": torch.where(post, at["stop"][good, 0].clamp(-2, 6).exp(), torch.tensor(math.nan)),
     }
-    return {name: value.cpu().numpy() for name, value in values.items()}

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from perception.centre import CentreNet
 from perception.config import ModelConfig
-from perception.heatmap import decode
 from perception.output import Detections
 from perception.peers import PeerDetector, PeerSegmenter
 from perception.target import Target
@@ -57,9 +56,7 @@ class PerceptionNet(nn.Module):
         size = (images.shape[2], images.shape[3])
         semantic: Tensor | None = None
         if isinstance(self.detector, CentreNet):
-            maps = self.detector(images)
-            semantic = maps.get("semantic")
-            objects = [decode(maps, k, focal, shares=self.shares) for k, focal in enumerate(focals)]
+            objects, semantic = self.detector.predict(images, focals, self.shares)
         elif self.detector is not None:
             objects = self.detector.predict(images)
         else:

@@ -99,8 +99,8 @@ def test_a_run_of_another_network_is_not_gone_on_with(data: Path, tmp_path: Path
         run_training(tmp_path / "run", config(data, model={"neck": 8}, steps=4), resume=True)
     assert (tmp_path / "run" / "model.json").read_text() == before
     state = load_weights(tmp_path / "run" / "best.pt")
-    torch.save({n: v for n, v in state.items() if ".heads.state." not in n}, tmp_path / "run" / "best.pt")
-    with pytest.raises(UserError, match=r"not the weights of this network \(detector.heads.state.[^\n]*train again$"):
+    torch.save({n: v for n, v in state.items() if ".heads.lights." not in n}, tmp_path / "run" / "best.pt")
+    with pytest.raises(UserError, match=r"not the weights of this network \(detector.heads.lights.[^\n]*train again$"):
         load_network(tmp_path / "run")
 
 
