@@ -208,3 +208,16 @@ def test_the_verb_writes_figures_and_pictures(trained: Path, capsys: pytest.Capt
     assert "is no split" in capsys.readouterr().err
     nothing_there = Detections(**nothing())
     assert len(nothing_there.above(0.5)) == 0
+
+
+def test_pictures_to_test_with_alone_are_evaluated_without_the_baseline(
+    trained: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = shutil.copytree(data, tmp_path / "alone")
+    content = json.loads((alone / "annotations" / "train.json").read_text())
+    (alone / "annotations" / "train.json").write_text(json.dumps({**content, "images": [], "annotations": []}))
+    few = ["--split", "validation", "--limit", "2", "--worst", "0", "--dataset", str(alone), "--threads", "1"]
+    quiet = ["--tracking.wandb", "disabled", "--tracking.tensorboard", "false"]
+    assert main(["evaluate", "perception", str(trained), *few, *quiet]) == 0
+    assert "without the baseline that does not look" in capsys.readouterr().out
+    assert len(json.loads((trained / "evaluation.json").read_text())["results"]) == 1

@@ -108,12 +108,16 @@ def _one(place: Path, net: PerceptionNet, arguments: Namespace, console: Any, st
 
     config = load_config(place / "config.yaml")
     frames = _frames(place, arguments, arguments.split)
+    blind = None
+    if arguments.baseline:
+        try:
+            blind = Blind(_frames(place, arguments, "train", 300))
+        except UserError as error:  # a dataset of test pictures alone
+            console.print(f"without the baseline that does not look: {error}", highlight=False, soft_wrap=True)
     rows: list[Evaluation] = []
     with Bars(status) as bars:
         rows.append(evaluate(place.name, net, frames, lambda done, total: bars.update("network", done, total, {})))
-        if arguments.baseline:
-            known = _frames(place, arguments, "train", 300)
-            blind = Blind(known)
+        if blind is not None:
             rows.append(evaluate("blind", blind, frames, lambda done, total: bars.update("blind", done, total, {})))
     speed = latency(net, frames, min(50, max(10, len(frames))))
     towns = ", ".join(sorted({str(r.get("town", "")) for r in frames.records}))
