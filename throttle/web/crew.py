@@ -48,6 +48,8 @@ class Crew:
             self._known = {actor.id: actor for actor in self._sim.world.get_actors()}
             lights = [a for a in self._known.values() if a.type_id == "traffic.traffic_light"]
             self._lights = [(a, *_spot(a)) for a in lights]
+        elif len(present) < len(self._known):  # a hero that has gone is nobody to follow
+            self._known = {number: actor for number, actor in self._known.items() if number in present}
         vehicles, walkers = [], []
         for number, item in present.items():
             actor = self._known.get(number)

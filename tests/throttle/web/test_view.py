@@ -225,6 +225,14 @@ def test_a_server_of_another_is_watched_and_left_as_it_was(tmp_path: Path) -> No
             # the town changes under it
             client.load_world("Alder")
             page.until(lambda state: state.get("town") == "Alder")
+            # a hero is followed as long as it is there; then pictures are of the town
+            world = client.get_world()
+            kind = world.get_blueprint_library().find("vehicle.tesla.model3")
+            kind.set_attribute("role_name", "hero")
+            hero = world.spawn_actor(kind, world.get_map().get_spawn_points()[0])
+            page.until(lambda state: state.get("followed") == hero.id)
+            hero.destroy()
+            page.until(lambda state: state.get("followed") == 0 and not state["vehicles"], 30.0)
             assert page.order("pause", True)[0] == 200
         assert not client.get_world().get_settings().synchronous_mode
     with view("--live.server", f"127.0.0.1:{server.port}") as page:
