@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -83,3 +84,9 @@ def test_the_real_server_gets_its_gpu_and_patience() -> None:
     assert device["capabilities"] == ["gpu"]
     assert {port["published"] for port in carla["ports"]} == {"2000", "2001", "2002"}
     assert "-RenderOffScreen" in carla["command"]
+
+
+def test_the_dashboard_of_the_profile_ray_can_be_served() -> None:
+    """Ray alone starts without one; what it needs beside that comes with `ray[default]`."""
+    pytest.importorskip("ray")
+    importlib.import_module("ray.dashboard.optional_deps")
