@@ -90,7 +90,7 @@ class Heads(nn.Module):
         self.heat = nn.Conv2d(config.neck, self.sizes["heat"], 1)
         self.rest = nn.Conv2d(config.neck, sum(self.sizes.values()) - self.sizes["heat"], 1)
         self.semantic = Segments(config) if config.segmenter == "shared" else None
-        self.lights = LightReader()
+        self.lights = LightReader()  # called by CentreNet; here, as clipping's groups know backbone and heads
         assert self.heat.bias is not None
         nn.init.constant_(self.heat.bias, -4.0)  # nearly everywhere there is nothing
 

@@ -17,6 +17,7 @@ from torchvision.ops import roi_align
 from contracts import UserError
 from perception.classes import CLASSES, IGNORE, LIGHT, SIGN, STATES, TRAIN_IDS
 from perception.config import ModelConfig
+from perception.lights import scaled
 from perception.target import Target, certain
 from training import load_weights
 
@@ -101,8 +102,7 @@ class PostNet(nn.Module):
     def forward(self, images: Tensor, boxes: list[Tensor]) -> tuple[Tensor, ...]:
         """Logits of state [M, 5], sign [M, signs], binding [M, 1], logarithm of the way to the line [M, 1]."""
         size = torch.tensor([images.shape[3], images.shape[2]] * 2, device=images.device)
-        grown = [torch.cat([b[:, :2] * 1.1 - b[:, 2:] * 0.1, b[:, 2:] * 1.1 - b[:, :2] * 0.1], 1) for b in boxes]
-        crops = roi_align(images, grown, CROP, aligned=True)
+        crops = roi_align(images, [scaled(b, 1.2) for b in boxes], CROP, aligned=True)
         seen = self.body((crops - 0.45) / 0.25)
         return self.out(torch.cat([seen, torch.cat(boxes) / size], 1)).split(self.parts, 1)  # type: ignore[no-any-return]
 

@@ -50,7 +50,6 @@ def target(box: torch.Tensor, state: int) -> dict[str, torch.Tensor]:
 
 
 def test_near_lights_are_read_after_far_ones_were_learned() -> None:
-    """Maps of a fixed stride fail this: a head of 30 pixels fills cells that one of 9 never did."""
     torch.manual_seed(0)
     reader = LightReader()
     optimiser = torch.optim.AdamW(reader.parameters(), lr=3e-3)

@@ -108,16 +108,17 @@ def _one(place: Path, net: PerceptionNet, arguments: Namespace, console: Any, st
 
     config = load_config(place / "config.yaml")
     frames = _frames(place, arguments, arguments.split)
-    blind = None
-    if arguments.baseline:
-        try:
-            blind = Blind(_frames(place, arguments, "train", 300))
-        except UserError as error:  # a dataset of test pictures alone
-            console.print(f"without the baseline that does not look: {error}", highlight=False, soft_wrap=True)
+    if not len(frames):
+        raise UserError(f"{frames.source.root}: the {arguments.split} split has no picture")
+    known = _frames(place, arguments, "train", 300) if arguments.baseline else None
+    if known is not None and not len(known):  # a dataset of test pictures alone
+        console.print("without the baseline that does not look: the train split has no picture", highlight=False)
+        known = None
     rows: list[Evaluation] = []
     with Bars(status) as bars:
         rows.append(evaluate(place.name, net, frames, lambda done, total: bars.update("network", done, total, {})))
-        if blind is not None:
+        if known is not None:
+            blind = Blind(known)
             rows.append(evaluate("blind", blind, frames, lambda done, total: bars.update("blind", done, total, {})))
     speed = latency(net, frames, min(50, max(10, len(frames))))
     towns = ", ".join(sorted({str(r.get("town", "")) for r in frames.records}))
@@ -170,8 +171,6 @@ def _frames(place: Path, arguments: Namespace, split: str, limit: int = 0) -> Fr
     path = arguments.dataset or config.path
     frames = Frames(replace(config, path=path, limit=limit or arguments.limit, empty=True), split)
     frames.load()
-    if not len(frames):
-        raise UserError(f"{path}: the {split} split has no picture")
     return frames
 
 
